@@ -1,0 +1,131 @@
+/**
+ * One file of a drive, sealed as a STREAM of segments: a drive found in the street is noise.
+ *
+ *   prelude    6    'SSDO'
+ *   salt       32   random, one a file
+ *   segments        each: ciphertext (1 MiB; the last one 1 byte to 1 MiB) ‖ tag (16)
+ *
+ *   key        of the drive and epoch, with the salt and the file's use (see key-tree.ts)
+ *   nonce      segment number (u32) ‖ 7 zero bytes ‖ 1 for the last segment, else 0
+ *   bound      prelude ‖ salt ‖ the file's place on the drive, UTF-8
+ *   places     objects/NNN/NNNNNN.<epoch> (number of the object, and its thousands), manifest,
+ *              journal.<epoch>
+ *
+ * An empty file is one empty last segment. The mark of the last segment finds a cut at a segment's
+ * edge; the place finds two files that were swapped.
+ */
+import { OBJECTS_MAX } from '../domain/drive.ts';
+import { CorruptError, PRELUDE_BYTES, Reader, Writer } from './cursor.ts';
+import { newSalt, objectKey } from './key-tree.ts';
+import { openBytes, SALT_BYTES, sealBytes, TAG_BYTES } from './seal.ts';
+
+export const SEGMENT_BYTES = 1 << 20;
+/** A pack is at most 64 MiB, and so is an index part; their envelopes add less than this. */
+export const DRIVE_FILE_BYTES_MAX = 65 << 20;
+export const MANIFEST_PLACE = 'manifest';
+const HEAD_BYTES = PRELUDE_BYTES + SALT_BYTES;
+
+export interface DriveFileAt {
+  readonly driveKey: Uint8Array; // 32 bytes, of the file's epoch
+  readonly place: string;
+}
+
+/** Where object `number` (0 to 999,999) lies on a drive. */
+export function objectPlace(number: number, epoch: number): string {
+  if (!Number.isInteger(number) || number < 0 || number >= OBJECTS_MAX)
+    throw new RangeError(`drive-seal: object ${number}`);
+  const digits = String(number).padStart(6, '0');
+  return `objects/${digits.slice(0, 3)}/${digits}.${epoch}`;
+}
+
+/** Where the journal of an epoch lies on a drive. */
+export function journalPlace(epoch: number): string {
+  return `journal.${epoch}`;
+}
+
+/** Bytes of a file on the drive that holds so many bytes. */
+export function sealedFileBytes(plainBytes: number): number {
+  return HEAD_BYTES + plainBytes + TAG_BYTES * Math.max(1, Math.ceil(plainBytes / SEGMENT_BYTES));
+}
+
+/** Seals a file for its place on a drive. */
+export function sealDriveFile(plain: Uint8Array, { driveKey, place }: DriveFileAt): Buffer {
+  if (plain.length > DRIVE_FILE_BYTES_MAX) throw new RangeError(`drive-seal: ${plain.length} bytes in one file`);
+  const salt = newSalt();
+  const sealed = Buffer.allocUnsafe(sealedFileBytes(plain.length));
+  sealed.set(new Writer().prelude('SSDO').bytes(salt).finish());
+  const bound = Buffer.concat([sealed.subarray(0, HEAD_BYTES), Buffer.from(place)]);
+  const key = objectKey(driveKey, salt, useOf(place));
+  let to = HEAD_BYTES;
+  for (let number = 0; to < sealed.length; number++) {
+    const from = number * SEGMENT_BYTES;
+    const segment = plain.subarray(from, from + SEGMENT_BYTES);
+    const last = from + segment.length === plain.length;
+    sealed.set(sealBytes(key, segment, bound, nonce(number, last)), to);
+    to += segment.length + TAG_BYTES;
+  }
+  return sealed;
+}
+
+/**
+ * Opens a file of a drive; returns nothing unless all of it verifies.
+ * @throws CorruptError when it is cut, altered, of another drive, epoch or place
+ */
+export function openDriveFile(sealed: Uint8Array, { driveKey, place }: DriveFileAt): Buffer {
+  if (sealed.length > sealedFileBytes(DRIVE_FILE_BYTES_MAX))
+    throw new CorruptError('drive file: larger than any that was written');
+  const reader = new Reader(sealed, 'drive file');
+  reader.prelude('SSDO');
+  const key = objectKey(driveKey, reader.bytes(SALT_BYTES), useOf(place));
+  const bound = Buffer.concat([sealed.subarray(0, HEAD_BYTES), Buffer.from(place)]);
+  const segments = Math.ceil(reader.remaining / (SEGMENT_BYTES + TAG_BYTES));
+  const plainBytes = reader.remaining - segments * TAG_BYTES;
+  if (plainBytes < 0 || sealed.length !== sealedFileBytes(plainBytes))
+    throw reader.corrupt('of no length that is written');
+  const plain = Buffer.allocUnsafe(plainBytes);
+  for (let number = 0; number < segments; number++) {
+    const segment = reader.bytes(Math.min(SEGMENT_BYTES + TAG_BYTES, reader.remaining));
+    const opened = openBytes(key, segment, bound, 'drive file', nonce(number, number === segments - 1));
+    plain.set(opened, number * SEGMENT_BYTES);
+  }
+  return plain;
+}
+
+/**
+ * Where a file of a drive begins to be wrong: bytes to the first segment that does not open, 0 for the first
+ * one and the head before it; where it ends, when it ends too early; where it should end, when more follows.
+ * @param sealed the file, as far as it was read
+ * @param length bytes it should have
+ * @returns undefined when nothing is wrong with its seal
+ */
+export function firstFault(sealed: Uint8Array, length: number, { driveKey, place }: DriveFileAt): number | undefined {
+  if (sealed.length < HEAD_BYTES) return sealed.length;
+  const head = new Writer().prelude('SSDO').finish();
+  if (head.compare(sealed.subarray(0, PRELUDE_BYTES)) !== 0) return 0;
+  const key = objectKey(driveKey, sealed.subarray(PRELUDE_BYTES, HEAD_BYTES), useOf(place));
+  const bound = Buffer.concat([sealed.subarray(0, HEAD_BYTES), Buffer.from(place)]);
+  for (let [number, at] = [0, HEAD_BYTES]; at < length; number++) {
+    const end = Math.min(at + SEGMENT_BYTES + TAG_BYTES, length);
+    if (sealed.length < end) return sealed.length;
+    try {
+      openBytes(key, sealed.subarray(at, end), bound, 'drive file', nonce(number, end === length));
+    } catch (error) {
+      if (error instanceof CorruptError) return number === 0 ? 0 : at;
+      throw error;
+    }
+    at = end;
+  }
+  return sealed.length > length ? length : undefined;
+}
+
+function useOf(place: string): 'object' | 'manifest' | 'journal' {
+  if (place === MANIFEST_PLACE) return 'manifest';
+  return place.startsWith('journal.') ? 'journal' : 'object';
+}
+
+function nonce(number: number, last: boolean): Buffer {
+  const bytes = Buffer.alloc(12);
+  bytes.writeUInt32LE(number);
+  bytes.writeUInt8(last ? 1 : 0, 11);
+  return bytes;
+}
