@@ -1,0 +1,380 @@
+/**
+ * A directory that a drive is mounted at, or that stands for one. What lies on it:
+ *
+ *   SEEDSHIP-DRIVE.json            {"format":0,"drive":"7F3A…"}: nothing about whose it is
+ *   objects/NNN/NNNNNN.<epoch>     one sealed object each
+ *   journal.<epoch>                mirrored from the copy host, sealed
+ *   manifest                       sealed
+ *   SHA256SUMS                     of all of these as they lie there, for whoever has no key; written last
+ *
+ * At the dock nothing on a drive is trusted: only names of this pattern are opened, piece by piece and
+ * following no link; only plain files are read, and no more of them than the caller expects. Reads come
+ * from the medium, since a warm cache shows good data while the medium rots.
+ */
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  fsync,
+  fsyncSync,
+  lstatSync,
+  openSync,
+  read,
+  readdirSync,
+  statfsSync,
+  write,
+} from 'node:fs';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { errnoOf, Failure } from '../domain/failure.ts';
+import { NAME_RULES } from '../domain/names.ts';
+import { CorruptError } from '../format/cursor.ts';
+import { openPlain, readSectors, readSome } from './drive-file.ts';
+import { writeDurable } from './durable-file.ts';
+import { dropCache, makeDirectoryAt, openAt, unlinkAt } from './system-calls.ts';
+
+export const DRIVE_LABEL_FILE = 'SEEDSHIP-DRIVE.json';
+const LABEL_BYTES_MAX = 4096;
+const SCRUB_BYTES = 1 << 20;
+const FORMAT = 0;
+const OBJECT_PLACE = /^objects\/(\d{3})\/(\1\d{3})\.([1-9]\d{0,5})$/;
+const FILE_PLACE = /^(?:manifest|SHA256SUMS|journal\.[1-9]\d{0,5})$/;
+/** What a file system keeps for itself, or an operator's desktop leaves, on a drive that counts as empty. */
+const IGNORED = /^(?:lost\+found|\..*)$/;
+const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK } = constants;
+
+const [readFrom, writeTo, sync] = [promisify(read), promisify(write), promisify(fsync)];
+
+export interface DriveLocation {
+  readonly path: string;
+  readonly id: string;
+  /** Bytes to use at most; what the file system has when absent. */
+  readonly capacityBytes?: number;
+}
+
+export interface DriveFile {
+  readonly place: string;
+  readonly number: number;
+  readonly epoch: number;
+  readonly length: number; // bytes
+}
+
+/**
+ * Opens a drive and makes sure that it is the one meant.
+ * @param mode `write` labels one that is empty
+ * @throws Failure `DriveMissing` when nothing is there, `DriveForeign` when it is another drive, or none
+ */
+export async function openVolume(at: DriveLocation, mode: 'read' | 'write'): Promise<DriveVolume> {
+  const root = tried(() => openSync(at.path, O_RDONLY | O_DIRECTORY));
+  try {
+    const volume = new DriveVolume(at, root);
+    let label = await volume.label();
+    if (label === undefined && mode === 'write' && isEmpty(at.path)) {
+      const text = `${JSON.stringify({ format: FORMAT, drive: at.id })}\n`;
+      await writeDurable(path.join(at.path, DRIVE_LABEL_FILE), Buffer.from(text));
+      label = at.id;
+    }
+    if (label !== at.id)
+      throw new Failure('DriveForeign', label === undefined ? 'this is no Seedship drive' : 'this is another drive');
+    return volume;
+  } catch (error) {
+    closeSync(root);
+    throw error;
+  }
+}
+
+/** The id of the drive at `path`; `undefined` when there is none. @throws Failure `DriveMissing` */
+export async function readDriveLabel(folder: string): Promise<string | undefined> {
+  const root = tried(() => openSync(folder, O_RDONLY | O_DIRECTORY));
+  try {
+    return await new DriveVolume({ path: folder, id: '' }, root).label();
+  } finally {
+    closeSync(root);
+  }
+}
+
+/**
+ * What a folder is to become, or is, a drive: its id where it has one, and the bytes it has room for.
+ * @throws Failure `DriveMissing`; `DriveForeign` when it holds something else
+ */
+export async function measureVolume(
+  folder: string,
+): Promise<{ readonly drive: string | undefined; readonly freeBytes: number }> {
+  const drive = await readDriveLabel(folder);
+  if (drive === undefined && !isEmpty(folder))
+    throw new Failure('DriveForeign', 'this is no Seedship drive', { why: 'it holds something else' });
+  const { bavail, bsize } = tried(() => statfsSync(folder));
+  return { drive, freeBytes: bavail * bsize };
+}
+
+export class DriveVolume {
+  readonly #at: DriveLocation;
+  readonly #root: number;
+  #used: number | undefined;
+  /** Objects are up to 64 MiB, one after the other: memory for one is enough. */
+  #room: Buffer = Buffer.alloc(0);
+
+  constructor(at: DriveLocation, root: number) {
+    this.#at = at;
+    this.#root = root;
+  }
+
+  /** Bytes that may still be written. */
+  freeBytes(): number {
+    const { bavail, bsize } = tried(() => statfsSync(this.#at.path));
+    const free = bavail * bsize;
+    if (this.#at.capacityBytes === undefined) return free;
+    this.#used ??= this.list().reduce((sum, { length }) => sum + length, 0);
+    return Math.min(free, this.#at.capacityBytes - this.#used);
+  }
+
+  /**
+   * Writes a file that must not be there yet; on return it is on the medium.
+   * @returns false when the drive is full; nothing is left of the file then
+   * @throws Failure `DriveFailed` when the drive reports an error: the file is removed, never tried again
+   */
+  async write(place: string, bytes: Uint8Array): Promise<boolean> {
+    const [folders, name] = split(place);
+    const directory = this.#openFolder(folders, true);
+    if (directory === undefined) return false;
+    try {
+      const fd = tried(() => openAt(directory, name, O_WRONLY | O_CREAT | O_EXCL));
+      try {
+        for (let done = 0; done < bytes.length; )
+          done += (await writeTo(fd, bytes, done, bytes.length - done, done)).bytesWritten;
+        await sync(fd);
+        fsyncSync(directory);
+      } catch (error) {
+        unlinkAt(directory, name);
+        if (isFull(error)) return false;
+        throw driveFailure(error);
+      } finally {
+        closeSync(fd);
+      }
+      if (this.#used !== undefined) this.#used += bytes.length;
+      return true;
+    } catch (error) {
+      if (isFull(error)) return false;
+      throw error;
+    } finally {
+      closeSync(directory);
+    }
+  }
+
+  /**
+   * Reads a file from the medium, not from memory. What it returns stands until the next call, which must wait
+   * until this one has returned.
+   * @param bytesMax what the caller expects at most
+   * @returns undefined when it is not there
+   * @throws CorruptError when it is no plain file, or larger; Failure `DriveFailed` when it cannot be read
+   */
+  async read(place: string, bytesMax: number): Promise<Buffer | undefined> {
+    const [folders, name] = split(place);
+    return this.#readFile(folders, name, bytesMax);
+  }
+
+  /**
+   * As much of a file's beginning as the medium gives, however long it is: for finding where a fault begins.
+   * @param bytesMax what is wanted at most
+   */
+  async readBeginning(place: string, bytesMax: number): Promise<Buffer> {
+    const [folders, name] = split(place);
+    const directory = this.#openFolder(folders, false);
+    if (directory === undefined) return Buffer.alloc(0);
+    try {
+      const fd = openAt(directory, name, O_RDONLY | O_NONBLOCK);
+      try {
+        const length = fstatSync(fd).isFile() ? Math.min(fstatSync(fd).size, bytesMax) : 0;
+        const bytes = Buffer.alloc(length);
+        let done = 0;
+        for (let got = 1; done < length && got > 0; done += got) got = await readSome(fd, bytes, done, length - done);
+        if (done < length) done += await readSectors(directory, name, bytes.subarray(done), done);
+        return bytes.subarray(0, done);
+      } finally {
+        closeSync(fd);
+      }
+    } catch (error) {
+      if (error instanceof Failure || errnoOf(error) === '') throw error;
+      return Buffer.alloc(0);
+    } finally {
+      closeSync(directory);
+    }
+  }
+
+  /** What the drive says it is; `undefined` when it says nothing that makes sense. */
+  async label(): Promise<string | undefined> {
+    const bytes = await this.#readFile([], Buffer.from(DRIVE_LABEL_FILE), LABEL_BYTES_MAX);
+    try {
+      const said: { format?: unknown; drive?: unknown } = JSON.parse((bytes ?? '{}').toString());
+      const { format, drive } = said;
+      return format === FORMAT && typeof drive === 'string' && NAME_RULES.drive.pattern.test(drive) ? drive : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** All objects, whatever wrote them; other names are passed over. */
+  list(): DriveFile[] {
+    const files: DriveFile[] = [];
+    for (const folder of namesIn(path.join(this.#at.path, 'objects')).filter((name) => /^\d{3}$/.test(name)))
+      for (const name of namesIn(path.join(this.#at.path, 'objects', folder))) {
+        const place = `objects/${folder}/${name}`;
+        const [, , number, epoch] = OBJECT_PLACE.exec(place) ?? [];
+        if (number === undefined) continue;
+        const { size } = tried(() => lstatSync(path.join(this.#at.path, place)));
+        files.push({ place, number: Number(number), epoch: Number(epoch), length: size });
+      }
+    return files;
+  }
+
+  /** Journals, manifest and sums that are there. */
+  listClosing(): string[] {
+    return namesIn(this.#at.path).filter((name) => FILE_PLACE.test(name));
+  }
+
+  /**
+   * Overwrites a file's first bytes where they lie, and removes it. A link, or a file with another name
+   * elsewhere, is only removed.
+   * @returns bytes overwritten
+   */
+  async scrub(place: string, bytesMax: number): Promise<number> {
+    const [folders, name] = place === DRIVE_LABEL_FILE ? [[], Buffer.from(place)] : split(place);
+    const directory = this.#openFolder(folders, false);
+    if (directory === undefined) return 0;
+    let done = 0;
+    try {
+      const fd = openPlain(directory, name);
+      try {
+        const length = fd === undefined ? 0 : Math.min(fstatSync(fd).size, bytesMax);
+        for (const zeros = Buffer.alloc(Math.min(length, SCRUB_BYTES)); fd !== undefined && done < length; )
+          done += (await writeTo(fd, zeros, 0, Math.min(zeros.length, length - done), done)).bytesWritten;
+        if (fd !== undefined) await sync(fd);
+      } finally {
+        if (fd !== undefined) closeSync(fd);
+      }
+      unlinkAt(directory, name);
+      fsyncSync(directory);
+      return done;
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return done;
+      throw driveFailure(error);
+    } finally {
+      closeSync(directory);
+    }
+  }
+
+  /** What is not there counts as removed. */
+  remove(place: string): void {
+    const [folders, name] = split(place);
+    const directory = this.#openFolder(folders, false);
+    if (directory === undefined) return;
+    try {
+      unlinkAt(directory, name);
+      this.#used = undefined;
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT') throw driveFailure(error);
+    } finally {
+      closeSync(directory);
+    }
+  }
+
+  close(): void {
+    closeSync(this.#root);
+  }
+
+  async #readFile(folders: readonly Buffer[], name: Buffer, bytesMax: number): Promise<Buffer | undefined> {
+    const directory = this.#openFolder(folders, false);
+    if (directory === undefined) return undefined;
+    let fd: number | undefined;
+    try {
+      fd = openAt(directory, name, O_RDONLY | O_NONBLOCK);
+      const status = fstatSync(fd);
+      if (!status.isFile()) throw new CorruptError('drive file: not a plain file');
+      if (status.size > bytesMax) throw new CorruptError('drive file: larger than any that was written');
+      dropCache(fd);
+      if (this.#room.length < status.size) this.#room = Buffer.allocUnsafeSlow(status.size);
+      const bytes = this.#room.subarray(0, status.size);
+      for (let done = 0; done < bytes.length; ) {
+        const { bytesRead } = await readFrom(fd, bytes, done, bytes.length - done, done);
+        if (bytesRead === 0) throw new CorruptError('drive file: shorter than it was');
+        done += bytesRead;
+      }
+      dropCache(fd);
+      return bytes;
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return undefined;
+      if (errnoOf(error) === 'ELOOP') throw new CorruptError('drive file: not a plain file', { cause: error });
+      throw driveFailure(error);
+    } finally {
+      if (fd !== undefined) closeSync(fd);
+      closeSync(directory);
+    }
+  }
+
+  /** Descends from the root, following no link. `undefined` when there is no such folder, or no room for it. */
+  #openFolder(folders: readonly Buffer[], make: boolean): number | undefined {
+    let directory = openAt(this.#root, Buffer.from('.'), O_RDONLY | O_DIRECTORY);
+    for (const folder of folders) {
+      const outer = directory;
+      try {
+        if (make) this.#makeFolder(outer, folder);
+        directory = openAt(outer, folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+      } catch (error) {
+        const errno = errnoOf(error);
+        if (errno === 'ENOTDIR' || errno === 'ELOOP') throw new CorruptError('drive file: not in a plain folder');
+        if ((errno === 'ENOENT' && !make) || isFull(error)) return undefined;
+        throw driveFailure(error);
+      } finally {
+        closeSync(outer);
+      }
+    }
+    return directory;
+  }
+
+  #makeFolder(outer: number, folder: Buffer): void {
+    try {
+      makeDirectoryAt(outer, folder, 0o700);
+      fsyncSync(outer);
+    } catch (error) {
+      if (errnoOf(error) !== 'EEXIST') throw error;
+    }
+  }
+}
+
+function split(place: string): [Buffer[], Buffer] {
+  if (!OBJECT_PLACE.test(place) && !FILE_PLACE.test(place)) throw new RangeError('drive-volume: no place of a drive');
+  const names = place.split('/').map((name) => Buffer.from(name));
+  return [names.slice(0, -1), names.at(-1) ?? Buffer.alloc(0)];
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder).sort();
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return [];
+    throw driveFailure(error);
+  }
+}
+
+function isEmpty(folder: string): boolean {
+  return namesIn(folder).every((name) => IGNORED.test(name));
+}
+
+function isFull(error: unknown): boolean {
+  return errnoOf(error) === 'ENOSPC' || errnoOf(error) === 'EDQUOT';
+}
+
+function tried<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw driveFailure(error);
+  }
+}
+
+function driveFailure(error: unknown): unknown {
+  const errno = errnoOf(error);
+  if (error instanceof Failure || errno === '' || isFull(error)) return error;
+  if (errno === 'ENOENT' || errno === 'ENOTDIR') return new Failure('DriveMissing', 'the drive is not attached');
+  return new Failure('DriveFailed', `the drive answers ${errno}`, { cause: error });
+}

@@ -1,0 +1,257 @@
+/**
+ * A place that is an S3 prefix.
+ *
+ * - Bodies are Buffers, never streams: some servers store the framing of a stream as if it were data.
+ * - Each PUT carries the SHA-256 of its bytes, which the server checks, and `If-None-Match: *`.
+ * - What comes back is measured against its length here: a connection cut short looks like an end.
+ * - Where a bucket keeps versions, an overwritten object is still found by its digest.
+ * - A lost answer is asked for again by the SDK, so `exists` may mean: by us, a moment ago.
+ *
+ * One PUT an object, at most 64 MiB; no multipart uploads, so none is ever left half done.
+ */
+import { Readable } from 'node:stream';
+import type { GetObjectCommandOutput, S3Client } from '@aws-sdk/client-s3';
+import { errnoOf, Failure } from '../domain/failure.ts';
+import type { Digest } from '../domain/names.ts';
+import { MIB, SECOND } from '../domain/units.ts';
+import { CorruptError } from '../format/cursor.ts';
+import { digestBytes, digestOf } from '../format/digest.ts';
+import type { Written } from './durable-file.ts';
+import type { ByteRange, ObjectStore, S3Access, StoredName } from './object-store.ts';
+import { checkObjectName } from './places.ts';
+import { httpStatus, isAbsent, storageFailure } from './s3-failure.ts';
+
+/** Nothing of ours comes near it: memory is not the server's to spend. */
+const OBJECT_BYTES_MAX = 256 * MIB;
+const CONNECT_MS = 5 * SECOND;
+/** Without a byte either way: a slow line takes its time, a dead one does not answer. */
+const SILENCE_MS = 60 * SECOND;
+const SOCKETS_MAX = 64;
+const ATTEMPTS_MAX = 3;
+/** Another writer of the same name is busy: ask again, it takes as long as one upload. */
+const CONFLICTS_MAX = 20;
+const CONFLICT_WAIT_MS = 250;
+/** Of one name: whoever may write can bury the true version under others, but not for ever. */
+const VERSIONS_MAX = 1000;
+
+export interface Bucket {
+  readonly bucket: string;
+  /** Empty, or ends with a slash. */
+  readonly prefix: string;
+  readonly access: S3Access;
+}
+
+type Sdk = typeof import('@aws-sdk/client-s3');
+
+let muted = false;
+
+/** The SDK's word about coming Node versions is ours to act on, not an operator's. */
+function muteVersionWarning(): void {
+  if (muted) return;
+  muted = true;
+  const others = process.listeners('warning');
+  process.removeAllListeners('warning');
+  process.on('warning', (warning) => {
+    if (warning.name === 'NodeVersionSupportWarning' || /NodeVersionSupportWarning/.test(warning.message)) return;
+    for (const listener of others) listener(warning);
+  });
+}
+
+/** The SDK and a client; loaded when first used, since loading takes a quarter of a second. */
+export async function connect(access: S3Access): Promise<{ sdk: Sdk; client: S3Client }> {
+  muteVersionWarning();
+  const sdk = await import('@aws-sdk/client-s3');
+  const agent = { maxSockets: SOCKETS_MAX, keepAlive: true };
+  const client = new sdk.S3Client({
+    ...(access.endpoint === undefined ? {} : { endpoint: access.endpoint, forcePathStyle: true }),
+    region: access.region,
+    credentials: { accessKeyId: access.accessKeyId, secretAccessKey: access.secretAccessKey },
+    maxAttempts: ATTEMPTS_MAX,
+    requestChecksumCalculation: 'WHEN_REQUIRED', // ours is in every PUT, and what is read we check ourselves
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    requestHandler: {
+      connectionTimeout: CONNECT_MS,
+      socketTimeout: SILENCE_MS,
+      httpAgent: agent,
+      httpsAgent: agent,
+    },
+  });
+  return { sdk, client };
+}
+
+export class S3Store implements ObjectStore {
+  readonly url: string;
+  readonly #bucket: Bucket;
+  #connected: ReturnType<typeof connect> | undefined;
+
+  constructor(url: string, bucket: Bucket) {
+    this.url = url;
+    this.#bucket = bucket;
+  }
+
+  async put(name: string, bytes: Uint8Array, { digest }: { readonly digest?: Digest } = {}): Promise<Written> {
+    const Key = this.#key(name);
+    const { sdk, client } = await this.#connect();
+    const command = new sdk.PutObjectCommand({
+      Bucket: this.#bucket.bucket,
+      Key,
+      Body: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength),
+      ContentLength: bytes.length,
+      ChecksumSHA256: digestBytes(digest ?? digestOf(bytes)).toString('base64'),
+      IfNoneMatch: '*',
+    });
+    for (let conflicts = 0; ; conflicts += 1) {
+      try {
+        await client.send(command);
+        return 'created';
+      } catch (error) {
+        const status = httpStatus(error);
+        if (status === 412) return 'exists';
+        if (status !== 409 || conflicts === CONFLICTS_MAX) throw storageFailure(error);
+        await new Promise((resolve) => setTimeout(resolve, CONFLICT_WAIT_MS));
+      }
+    }
+  }
+
+  async get(name: string, range?: ByteRange): Promise<Buffer> {
+    if (range?.length === 0) return Buffer.alloc(0); // S3 has no way to say so
+    return this.#read(this.#key(name), range);
+  }
+
+  getExact(name: string, digest: Digest): Promise<Buffer> {
+    return this.getFitting(name, (bytes) => digestOf(bytes) === digest);
+  }
+
+  async getFitting(name: string, fits: (bytes: Buffer) => boolean): Promise<Buffer> {
+    const key = this.#key(name);
+    const newest = await this.#read(key).catch((error: unknown) => {
+      if (isAbsent(error)) return undefined; // removed, or hidden by a delete marker
+      throw error;
+    });
+    if (newest && fits(newest)) return newest;
+    const older = await this.#olderFitting(key, fits);
+    if (Buffer.isBuffer(older)) return older;
+    if (newest === undefined && older === 'none') throw new Failure('NotFound', 'the object is not there');
+    throw new CorruptError('object: no version has the bytes it should have');
+  }
+
+  async #olderFitting(key: string, fits: (bytes: Buffer) => boolean): Promise<Buffer | 'none' | 'unfit'> {
+    let found: 'none' | 'unfit' = 'none';
+    try {
+      for await (const version of this.#versions(key)) {
+        const bytes = await this.#read(key, undefined, version);
+        if (fits(bytes)) return bytes;
+        found = 'unfit';
+      }
+    } catch (error) {
+      if (errnoOf(error) !== 'StorageRefused') throw error; // who may not look at versions has seen all he may
+    }
+    return found;
+  }
+
+  async head(name: string): Promise<{ readonly length: number } | undefined> {
+    const { sdk, client } = await this.#connect();
+    try {
+      const command = new sdk.HeadObjectCommand({ Bucket: this.#bucket.bucket, Key: this.#key(name) });
+      const { ContentLength } = await client.send(command);
+      return { length: ContentLength ?? 0 };
+    } catch (error) {
+      const failure = storageFailure(error);
+      if (isAbsent(failure)) return undefined;
+      throw failure;
+    }
+  }
+
+  async *list(prefix: string): AsyncGenerator<StoredName> {
+    const { sdk, client } = await this.#connect();
+    let ContinuationToken: string | undefined;
+    do {
+      const command = new sdk.ListObjectsV2Command({
+        Bucket: this.#bucket.bucket,
+        Prefix: `${this.#bucket.prefix}${prefix}`,
+        ContinuationToken,
+      });
+      const page = await client.send(command).catch(refuse);
+      for (const { Key = '', Size = 0, LastModified = new Date(0) } of page.Contents ?? [])
+        yield { name: Key.slice(this.#bucket.prefix.length), length: Size, modified: LastModified };
+      ContinuationToken = page.IsTruncated ? page.NextContinuationToken : undefined;
+    } while (ContinuationToken !== undefined);
+  }
+
+  async remove(name: string): Promise<void> {
+    const Key = this.#key(name);
+    const { sdk, client } = await this.#connect();
+    const Bucket = this.#bucket.bucket;
+    for await (const VersionId of this.#versions(Key, { markers: true }))
+      await client.send(new sdk.DeleteObjectCommand({ Bucket, Key, VersionId })).catch(refuse);
+  }
+
+  /** Ids of the versions of exactly this key, newest first. */
+  async *#versions(key: string, { markers = false } = {}): AsyncGenerator<string> {
+    const { sdk, client } = await this.#connect();
+    let KeyMarker: string | undefined;
+    let VersionIdMarker: string | undefined;
+    for (let seen = 0; seen < VERSIONS_MAX; ) {
+      const page = await client
+        .send(
+          new sdk.ListObjectVersionsCommand({ Bucket: this.#bucket.bucket, Prefix: key, KeyMarker, VersionIdMarker }),
+        )
+        .catch(refuse);
+      const entries = [...(page.Versions ?? []), ...(markers ? (page.DeleteMarkers ?? []) : [])];
+      for (const { Key, VersionId } of entries) {
+        if (Key !== key || VersionId === undefined) continue;
+        seen += 1;
+        yield VersionId;
+      }
+      if (!page.IsTruncated || entries.some(({ Key = '' }) => Key > key)) return;
+      KeyMarker = page.NextKeyMarker;
+      VersionIdMarker = page.NextVersionIdMarker;
+    }
+  }
+
+  async #read(Key: string, range?: ByteRange, VersionId?: string): Promise<Buffer> {
+    const { sdk, client } = await this.#connect();
+    const Range = range && `bytes=${range.offset}-${range.offset + range.length - 1}`;
+    try {
+      const answer = await client.send(
+        new sdk.GetObjectCommand({ Bucket: this.#bucket.bucket, Key, Range, VersionId }),
+      );
+      return await whole(answer, range?.length);
+    } catch (error) {
+      throw httpStatus(error) === 416 ? new CorruptError('object: shorter than it should be') : storageFailure(error);
+    }
+  }
+
+  #key(name: string): string {
+    return `${this.#bucket.prefix}${checkObjectName(name)}`;
+  }
+
+  #connect(): ReturnType<typeof connect> {
+    this.#connected ??= connect(this.#bucket.access);
+    return this.#connected;
+  }
+}
+
+/**
+ * All of a body, which is always read to its end: a socket left half read is lost. Gathered in place:
+ * the SDK's own way holds an object three times, and a pack is 64 MiB.
+ */
+async function whole({ Body, ContentLength = 0 }: GetObjectCommandOutput, wanted?: number): Promise<Buffer> {
+  if (!(Body instanceof Readable)) throw new Failure('Unreachable', 'the S3 server answered without a body');
+  if (ContentLength > OBJECT_BYTES_MAX) throw new CorruptError('object: larger than any that was written');
+  const bytes = Buffer.allocUnsafeSlow(ContentLength);
+  let length = 0;
+  for await (const piece of Body) {
+    const some: Uint8Array = piece;
+    if (length + some.length <= bytes.length) bytes.set(some, length);
+    length += some.length;
+  }
+  if (length !== ContentLength)
+    throw new Failure('Unreachable', 'the S3 server broke off', { why: 'not the bytes it announced' });
+  if (wanted !== undefined && length !== wanted) throw new CorruptError('object: shorter than it should be');
+  return bytes;
+}
+
+function refuse(error: unknown): never {
+  throw storageFailure(error);
+}

@@ -1,0 +1,102 @@
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { DRIVE_LABEL_FILE, openVolume, readDriveLabel } from '../../store/drive-volume.ts';
+
+const root = mkdtempSync(path.join(tmpdir(), 'R-drive-volume-'));
+const id = '7F3A00112233AABB';
+let drive = '';
+let drives = 0;
+
+beforeEach(() => {
+  drive = path.join(root, `drive-${drives++}`);
+  mkdirSync(drive);
+});
+afterAll(() => rmSync(root, { recursive: true }));
+
+describe('drive volume', () => {
+  test('an empty drive is labelled, and nothing on it says whose it is', async () => {
+    (await openVolume({ path: drive, id }, 'write')).close();
+    expect(readFileSync(path.join(drive, DRIVE_LABEL_FILE), 'utf8')).toBe(`{"format":0,"drive":"${id}"}\n`);
+    expect(await readDriveLabel(drive)).toBe(id);
+  });
+
+  test.each([
+    ['an empty folder to read from', 'read', (): void => {}],
+    ['a folder that holds something else', 'write', (): void => writeFileSync(path.join(drive, 'thesis.doc'), 'x')],
+    ['another drive', 'write', (): void => label('{"format":0,"drive":"AAAAAAAAAAAAAAAA"}')],
+    ['a label of a later format', 'read', (): void => label(`{"format":9,"drive":"${id}"}`)],
+    ['a label that is no JSON', 'read', (): void => label('{')],
+    ['a label without end', 'read', (): void => label(`{"format":0,"drive":"${id}"}${' '.repeat(5000)}`)],
+  ] as const)('%s is refused', async (_, mode, make) => {
+    make();
+    await expect(openVolume({ path: drive, id }, mode)).rejects.toMatchObject({
+      name: expect.stringMatching(/DriveForeign|CorruptError/),
+    });
+  });
+
+  test('a drive that is not attached is missing', async () => {
+    await expect(openVolume({ path: path.join(root, 'nowhere'), id }, 'write')).rejects.toMatchObject({
+      code: 'DriveMissing',
+    });
+  });
+
+  test('what is written is read back, listed, and removed', async () => {
+    const volume = await openVolume({ path: drive, id }, 'write');
+    const bytes = Buffer.alloc(100_000, 7);
+    expect(await volume.write('objects/001/001234.2', bytes)).toBe(true);
+    expect(await volume.read('objects/001/001234.2', 100_000)).toEqual(bytes);
+    expect(volume.list()).toEqual([{ place: 'objects/001/001234.2', number: 1234, epoch: 2, length: 100_000 }]);
+    await expect(volume.write('objects/001/001234.2', bytes)).rejects.toMatchObject({ code: 'DriveFailed' });
+    volume.remove('objects/001/001234.2');
+    volume.remove('objects/001/001234.2');
+    expect(await volume.read('objects/001/001234.2', 100_000)).toBeUndefined();
+    volume.close();
+  });
+
+  test('a drive that would be filled past its capacity says how much is left', async () => {
+    const volume = await openVolume({ path: drive, id, capacityBytes: 250_000 }, 'write');
+    await volume.write('objects/000/000000.1', Buffer.alloc(100_000));
+    expect(volume.freeBytes()).toBe(150_000);
+    volume.remove('objects/000/000000.1');
+    expect(volume.freeBytes()).toBe(250_000);
+    volume.close();
+  });
+
+  test.each([
+    '../thesis',
+    'objects/000/../../x',
+    'objects/001/000001.1',
+    'objects/000/000001.0',
+    'objects/000/1.1',
+    '/etc/passwd',
+    'manifest/x',
+  ])('%s is no place on a drive', async (place) => {
+    const volume = await openVolume({ path: drive, id }, 'write');
+    await expect(volume.read(place, 10)).rejects.toThrow(RangeError);
+    await expect(volume.write(place, Buffer.alloc(1))).rejects.toThrow(RangeError);
+    volume.close();
+  });
+
+  test('links, folders and giants in the place of an object are refused', async () => {
+    const volume = await openVolume({ path: drive, id }, 'write');
+    mkdirSync(path.join(drive, 'objects/000/000002.1'), { recursive: true });
+    mkdirSync(path.join(root, 'elsewhere'), { recursive: true });
+    writeFileSync(path.join(root, 'elsewhere/001000.1'), 'secret');
+    writeFileSync(path.join(drive, 'objects/000/000003.1'), Buffer.alloc(11));
+    symlinkSync(path.join(root, 'elsewhere/001000.1'), path.join(drive, 'objects/000/000001.1'));
+    symlinkSync(path.join(root, 'elsewhere'), path.join(drive, 'objects/001'));
+    await expect(volume.read('objects/000/000001.1', 10)).rejects.toThrow('not a plain file');
+    await expect(volume.read('objects/000/000002.1', 10)).rejects.toThrow('not a plain file');
+    await expect(volume.read('objects/000/000003.1', 10)).rejects.toThrow('larger than any that was written');
+    await expect(volume.read('objects/001/001000.1', 10)).rejects.toThrow('not in a plain folder');
+    await expect(volume.write('objects/001/001001.1', Buffer.alloc(1))).rejects.toThrow('not in a plain folder');
+    volume.close();
+  });
+});
+
+function label(text: string): void {
+  writeFileSync(path.join(drive, DRIVE_LABEL_FILE), text);
+  chmodSync(path.join(drive, DRIVE_LABEL_FILE), 0o600);
+}
