@@ -1,0 +1,207 @@
+/**
+ * Fetches what the plan needs, pack by pack, and hands it to the threads. Neighbouring frames are
+ * fetched in one read, small gaps along with them, so many bytes at once and no more; the next read is
+ * under way while a thread works on the last.
+ *
+ * A frame that does not verify is taken from the newest whole version of its pack that has its name.
+ * When there is none, or the pack is missing, the files it is part of are lost, and named.
+ */
+import { KIB, MIB } from '../domain/units.ts';
+import type { FrameRow } from '../format/pack.ts';
+import type { Progress } from './child-tasks.ts';
+import type { ChunkLookup } from './chunk-lookup.ts';
+import { eachInFlight } from './in-flight.ts';
+import type { RestoreLosses } from './restore-losses.ts';
+import { decodePiece, type PlannedFile, type PlanSpot } from './restore-piece.ts';
+import type { RestorePlan } from './restore-plan.ts';
+import type { FrameOrder, RestorePool, RunAnswer } from './restore-pool.ts';
+import { isLost } from './restore-walk.ts';
+import type { PackReader, StoredPack } from './stored-pack.ts';
+import type { Throttle } from './throttle.ts';
+
+/** Of sealed bytes; two reads a thread are in flight at most. */
+const RUN_BYTES = 8 * MIB;
+/** Reading so much for nothing costs less than another request. */
+const GAP_BYTES = 256 * KIB;
+/** A chunk of very many files: its pack is then read more than once. */
+const GROUP_PIECES_MAX = 64 * 1024;
+
+export interface RestorePacksParts {
+  readonly plan: RestorePlan;
+  readonly lookup: ChunkLookup;
+  readonly reader: PackReader;
+  readonly pool: RestorePool;
+  readonly losses: RestoreLosses;
+  readonly throttle: Throttle;
+  readonly report: (progress: Progress) => void;
+}
+
+/** What is wanted of one pack, by frame. */
+interface Group {
+  readonly pack: number;
+  readonly frames: Map<number, Buffer[]>;
+}
+
+export class RestorePacks {
+  readonly #parts: RestorePacksParts;
+  #bytesDone = 0;
+  #packsDone = 0;
+
+  constructor(parts: RestorePacksParts) {
+    this.#parts = parts;
+  }
+
+  /** @throws Failure of the vault that passes by itself, or of the target that every file would meet */
+  async run(): Promise<void> {
+    const { plan, pool } = this.#parts;
+    await eachInFlight(groups(plan.pieces.sorted()), pool.size + 1, (group) => this.#group(group));
+  }
+
+  async #group(group: Group): Promise<void> {
+    const { lookup, reader, pool } = this.#parts;
+    const object = lookup.packs[group.pack];
+    const thread = pool.choose();
+    try {
+      const pack = object && (await reader.open(object).catch(onlyLost));
+      if (!pack) {
+        for (const pieces of group.frames.values()) this.#lose(pieces, 'a pack is missing or damaged');
+        return;
+      }
+      const broken = await this.#frames(pack, thread, group.frames);
+      if (broken.size > 0) await this.#retry(pack, thread, broken);
+      pack.release();
+    } finally {
+      pool.release(thread);
+      this.#packsDone += 1;
+      this.#report();
+    }
+  }
+
+  async #retry(pack: StoredPack, thread: number, frames: ReadonlyMap<number, Buffer[]>): Promise<void> {
+    const tried = pack.rescued;
+    await pack.rescue().catch(onlyLost);
+    const broken = pack.rescued && !tried ? await this.#frames(pack, thread, frames) : frames;
+    for (const pieces of broken.values()) this.#lose(pieces, 'a pack is damaged');
+  }
+
+  /** @returns frames that did not verify */
+  async #frames(
+    pack: StoredPack,
+    thread: number,
+    wanted: ReadonlyMap<number, Buffer[]>,
+  ): Promise<Map<number, Buffer[]>> {
+    const { key, headerBytes, frames } = pack.opened;
+    const runs = runsOf(frames, wanted);
+    const broken = new Map([...wanted].filter(([number]) => frames[number] === undefined));
+    let ahead = runs[0] && this.#fetch(pack, runs[0]);
+    for (const [index, run] of runs.entries()) {
+      const bytes = await ahead;
+      const next = runs[index + 1];
+      ahead = next && this.#fetch(pack, next);
+      const orders = run.frames
+        .map((number) => this.#order(number, frames, wanted))
+        .filter((order) => order !== undefined);
+      const answer = bytes && (await this.#send(thread, { key, headerBytes, bytes, start: run.start, frames: orders }));
+      for (const number of answer ? answer.broken : run.frames) broken.set(number, wanted.get(number) ?? []);
+    }
+    return broken;
+  }
+
+  /** `undefined` when the pack has no such bytes any more. Rejections wait for whoever takes the bytes. */
+  #fetch(pack: StoredPack, { start, end }: Run): Promise<Buffer | undefined> {
+    const fetched = this.#parts.throttle
+      .take(end - start)
+      .then(() => pack.range(start, end - start))
+      .catch(onlyLost);
+    fetched.catch(() => {});
+    return fetched;
+  }
+
+  /** Pieces of files that are lost already are left out. */
+  #order(number: number, rows: readonly FrameRow[], wanted: ReadonlyMap<number, Buffer[]>): FrameOrder | undefined {
+    const row = rows[number];
+    if (!row) return undefined;
+    const { offset, sealedBytes, plainBytes, packing } = row;
+    const live = (wanted.get(number) ?? []).filter(
+      (piece) => !this.#parts.losses.isLost(decodePiece(piece).file.position),
+    );
+    return { number, offset, sealedBytes, plainBytes, packing, pieces: Buffer.concat(live) };
+  }
+
+  async #send(thread: number, run: Parameters<RestorePool['send']>[1]): Promise<RunAnswer> {
+    const { pool, plan } = this.#parts;
+    const answer = await pool.send(thread, run);
+    this.#bytesDone += answer.bytes;
+    plan.counts.files += answer.files;
+    for (const { file, reason, kept } of answer.losses) this.#loseFile(file, reason, kept ?? false);
+    this.#report();
+    return answer;
+  }
+
+  #lose(pieces: readonly Buffer[], reason: string): void {
+    for (const piece of pieces) this.#loseFile(decodePiece(piece).file, reason, false);
+  }
+
+  #loseFile(spot: PlanSpot, reason: string, kept: boolean): void {
+    const { losses, plan } = this.#parts;
+    if (kept || losses.addFile(spot)) losses.add(plan.readFile<PlannedFile>(spot).path, reason);
+  }
+
+  #report(): void {
+    const { plan, report } = this.#parts;
+    report({
+      step: 'restore',
+      bytesDone: this.#bytesDone,
+      bytesTotal: plan.counts.bytes,
+      objectsDone: this.#packsDone,
+      filesDone: plan.counts.files,
+    });
+  }
+}
+
+interface Run {
+  readonly start: number;
+  readonly end: number;
+  readonly frames: readonly number[];
+}
+
+/** Wanted frames, neighbours joined. */
+function runsOf(rows: readonly FrameRow[], wanted: ReadonlyMap<number, unknown>): Run[] {
+  const runs: { start: number; end: number; frames: number[] }[] = [];
+  for (const number of [...wanted.keys()].sort((a, b) => a - b)) {
+    const row = rows[number];
+    if (!row) continue;
+    const end = row.offset + row.sealedBytes;
+    const last = runs.at(-1);
+    if (last && row.offset - last.end <= GAP_BYTES && end - last.start <= RUN_BYTES) {
+      last.end = end;
+      last.frames.push(number);
+    } else runs.push({ start: row.offset, end, frames: [number] });
+  }
+  return runs;
+}
+
+/** Sorted pieces, pack by pack. */
+function* groups(sorted: Iterable<Buffer>): Generator<Group> {
+  let group: Group | undefined;
+  let pieces = 0;
+  for (const bytes of sorted) {
+    const [pack, frame] = [bytes.readUInt32LE(0), bytes.readUInt32LE(4)];
+    if (group && (group.pack !== pack || pieces >= GROUP_PIECES_MAX)) {
+      yield group;
+      group = undefined;
+    }
+    if (!group) [group, pieces] = [{ pack, frames: new Map() }, 0];
+    const held = group.frames.get(frame) ?? [];
+    held.push(Buffer.from(bytes));
+    group.frames.set(frame, held);
+    pieces += 1;
+  }
+  if (group) yield group;
+}
+
+/** Takes a loss as nothing there; anything else is thrown on. */
+function onlyLost(error: unknown): undefined {
+  if (isLost(error)) return undefined;
+  throw error;
+}

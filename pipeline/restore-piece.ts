@@ -1,0 +1,90 @@
+/**
+ * What the plan of a restore is made of: files with what is to be set on them, and pieces, each a run
+ * of bytes of one chunk that goes to one place in one file. A chunk that ends in one range of data and
+ * goes on behind a hole makes two pieces.
+ *
+ *   piece    pack (u32) ‖ frame (u32): the key it is sorted by ‖ chunk's offset in the frame (u32) ‖
+ *            chunk's bytes (u32) ‖ piece's offset in the chunk (u32) ‖ piece's bytes (u32) ‖
+ *            offset in the file (f64) ‖ file's position in the plan (f64) ‖ its length there (u32) ‖
+ *            counter (i32): -1 when the file is this one piece ‖ chunk's id (32)
+ */
+import { deserialize, serialize } from 'node:v8';
+import type { ScratchFile } from '../store/scratch-file.ts';
+import type { Attributes } from '../store/target-attributes.ts';
+
+export const PIECE_BYTES = 80;
+export const ID_BYTES = 32;
+
+/** A file that is made under a name of its own, and named when it is whole. */
+export interface PlannedFile {
+  /** Below the target. */
+  readonly path: Buffer;
+  readonly temporary: Buffer;
+  readonly size: number;
+  /** Whether it takes the place of what has its name. */
+  readonly replace: boolean;
+  readonly attributes: Attributes;
+}
+
+/** Where a planned file stands in the plan. */
+export interface PlanSpot {
+  readonly position: number;
+  readonly length: number;
+}
+
+export interface Piece {
+  readonly pack: number;
+  readonly frame: number;
+  readonly chunkStart: number;
+  readonly chunkLength: number;
+  readonly pieceStart: number;
+  readonly pieceLength: number;
+  readonly fileOffset: number;
+  readonly file: PlanSpot;
+  readonly counter: number;
+  readonly id: Uint8Array;
+}
+
+/** Encodes one piece of a plan into `PIECE_BYTES`. */
+export function encodePiece(piece: Piece): Buffer {
+  const bytes = Buffer.allocUnsafe(PIECE_BYTES);
+  bytes.writeUInt32LE(piece.pack, 0);
+  bytes.writeUInt32LE(piece.frame, 4);
+  bytes.writeUInt32LE(piece.chunkStart, 8);
+  bytes.writeUInt32LE(piece.chunkLength, 12);
+  bytes.writeUInt32LE(piece.pieceStart, 16);
+  bytes.writeUInt32LE(piece.pieceLength, 20);
+  bytes.writeDoubleLE(piece.fileOffset, 24);
+  bytes.writeDoubleLE(piece.file.position, 32);
+  bytes.writeUInt32LE(piece.file.length, 40);
+  bytes.writeInt32LE(piece.counter, 44);
+  bytes.set(piece.id, 48);
+  return bytes;
+}
+
+/** The id is a view of `bytes`. */
+export function decodePiece(bytes: Buffer, at = 0): Piece {
+  return {
+    pack: bytes.readUInt32LE(at),
+    frame: bytes.readUInt32LE(at + 4),
+    chunkStart: bytes.readUInt32LE(at + 8),
+    chunkLength: bytes.readUInt32LE(at + 12),
+    pieceStart: bytes.readUInt32LE(at + 16),
+    pieceLength: bytes.readUInt32LE(at + 20),
+    fileOffset: bytes.readDoubleLE(at + 24),
+    file: { position: bytes.readDoubleLE(at + 32), length: bytes.readUInt32LE(at + 40) },
+    counter: bytes.readInt32LE(at + 44),
+    id: bytes.subarray(at + 48, at + PIECE_BYTES),
+  };
+}
+
+/** Appends anything to a scratch file, so that it can be had again by its spot. */
+export function appendValue(file: ScratchFile, value: object): PlanSpot {
+  const bytes = serialize(value);
+  return { position: file.append(bytes), length: bytes.length };
+}
+
+/** What `appendValue` wrote. */
+export function readValue<T>(file: ScratchFile, { position, length }: PlanSpot): T {
+  return deserialize(file.read(position, length));
+}

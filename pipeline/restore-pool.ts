@@ -1,0 +1,155 @@
+/** The threads of a restore: hands runs of packs out, brings answers back. */
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import type { Packing } from '../format/frame.ts';
+import { type FailureMessage, failureFrom } from './child-failure.ts';
+import type { PlanSpot } from './restore-piece.ts';
+
+/** Creating files waits for the directory's lock and the journal: one more than cores was fastest. */
+const THREADS_BESIDE_CORES = 1;
+const THREADS_MAX = 8;
+
+export interface ThreadSetting {
+  readonly root: string;
+  /** Path of the plan's files. */
+  readonly files: string;
+  /** i32 a file of several pieces: how many are still to come. */
+  readonly remaining: SharedArrayBuffer;
+}
+
+export interface FrameOrder {
+  readonly number: number;
+  /** In the pack. */
+  readonly offset: number;
+  readonly sealedBytes: number;
+  readonly plainBytes: number;
+  readonly packing: Packing;
+  /** Encoded, one behind the other. */
+  readonly pieces: Uint8Array;
+}
+
+export interface RunOrder {
+  readonly order: number;
+  readonly key: Uint8Array;
+  readonly headerBytes: Uint8Array;
+  /** Sealed bytes of the pack, from `start` on. */
+  readonly bytes: Uint8Array;
+  readonly start: number;
+  readonly frames: readonly FrameOrder[];
+}
+
+/** A file that is not, or not wholly, as it was. */
+export interface FileLoss {
+  readonly file: PlanSpot;
+  readonly reason: string;
+  /** It is there, but for its owner or an attribute. */
+  readonly kept?: boolean;
+}
+
+export interface RunAnswer {
+  bytes: number;
+  files: number;
+  /** Frames that did not verify. */
+  readonly broken: number[];
+  readonly losses: FileLoss[];
+}
+
+export type WriterMessage =
+  | { readonly type: 'answer'; readonly order: number; readonly answer: RunAnswer }
+  | { readonly type: 'failed'; readonly failure: FailureMessage };
+
+interface Thread {
+  readonly worker: Worker;
+  busy: number;
+}
+
+interface Waiting {
+  readonly resolve: (answer: RunAnswer) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export class RestorePool {
+  readonly #threads: Thread[] = [];
+  readonly #waiting = new Map<number, Waiting>();
+  #orders = 0;
+  #failure: { readonly error: unknown } | undefined;
+
+  constructor(setting: ThreadSetting, threads = availableParallelism() + THREADS_BESIDE_CORES) {
+    for (let left = Math.max(1, Math.min(threads, THREADS_MAX)); left > 0; left--) this.#start(setting);
+  }
+
+  get size(): number {
+    return this.#threads.length;
+  }
+
+  /** The thread with the least to do; a pack stays with its thread, and so do directories. */
+  choose(): number {
+    let least = 0;
+    for (const [at, { busy }] of this.#threads.entries()) if (busy < (this.#threads[least]?.busy ?? 0)) least = at;
+    const thread = this.#threads[least];
+    if (thread) thread.busy += 1;
+    return least;
+  }
+
+  release(thread: number): void {
+    const chosen = this.#threads[thread];
+    if (chosen) chosen.busy -= 1;
+  }
+
+  /** The run's bytes move to the thread. @throws what a thread threw, whichever */
+  async send(thread: number, run: Omit<RunOrder, 'order'>): Promise<RunAnswer> {
+    if (this.#failure) throw this.#failure.error;
+    const order = this.#orders++;
+    const bytes = movable(run.bytes);
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(order, { resolve, reject });
+      this.#threads[thread]?.worker.postMessage({ ...run, bytes, order }, [bytes.buffer]);
+    });
+  }
+
+  /** Threads end by themselves: one that is ended while it still loads a native module takes the process with it. */
+  async close(): Promise<void> {
+    const ends = this.#threads.map(({ worker }) => new Promise((resolve) => worker.once('exit', resolve)));
+    for (const { worker } of this.#threads) worker.postMessage('end');
+    await Promise.all(ends);
+  }
+
+  #start(setting: ThreadSetting): void {
+    const worker = new Worker(threadUrl(), {
+      workerData: setting,
+      trackUnmanagedFds: false, // they are opened by system calls that Node does not know of
+      resourceLimits: { maxYoungGenerationSizeMb: 8, maxOldGenerationSizeMb: 96 },
+    });
+    worker.on('message', (message: WriterMessage) => this.#hear(message));
+    worker.on('error', (error) => this.#fail(error));
+    this.#threads.push({ worker, busy: 0 });
+  }
+
+  #hear(message: WriterMessage): void {
+    if (message.type === 'failed') {
+      this.#fail(failureFrom(message.failure));
+      return;
+    }
+    this.#waiting.get(message.order)?.resolve(message.answer);
+    this.#waiting.delete(message.order);
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= { error };
+    for (const { reject } of this.#waiting.values()) reject(error);
+    this.#waiting.clear();
+  }
+}
+
+/** Bytes alone in their memory, which can be handed over; a view of something larger is copied. */
+function movable(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  const { buffer, byteOffset, byteLength } = bytes;
+  if (buffer instanceof ArrayBuffer && byteOffset === 0 && byteLength === buffer.byteLength)
+    return new Uint8Array(buffer);
+  return new Uint8Array(bytes);
+}
+
+function threadUrl(): URL {
+  const here = import.meta.url;
+  return new URL(here.endsWith('.ts') ? '../dist/pipeline/restore-thread.js' : './restore-thread.js', here);
+}

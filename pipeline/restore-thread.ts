@@ -1,0 +1,156 @@
+/**
+ * One thread of a restore. It is handed a run of one pack's sealed bytes and what is wanted of it, and
+ * does the rest: opens frames, verifies every chunk by its id, writes, sets attributes, names.
+ *
+ * Nothing is written before its chunk was verified. A frame that does not verify is reported and the
+ * run goes on: the main thread fetches another version of the pack.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import { errnoOf } from '../domain/failure.ts';
+import { CorruptError } from '../format/cursor.ts';
+import { sha256 } from '../format/digest.ts';
+import { FrameOpener, type PackSeal, packSeal } from '../format/frame.ts';
+import { ScratchFile } from '../store/scratch-file.ts';
+import { closeTarget, TargetTree, writeAt } from '../store/target-tree.ts';
+import { failureMessage } from './child-failure.ts';
+import { beginFile, endsRestore, joinFile, placeFile } from './restore-file.ts';
+import { decodePiece, PIECE_BYTES, type Piece, type PlannedFile, type PlanSpot, readValue } from './restore-piece.ts';
+import type { FrameOrder, RunAnswer, RunOrder, ThreadSetting, WriterMessage } from './restore-pool.ts';
+
+interface OpenPart {
+  readonly position: number;
+  readonly fd: number;
+}
+
+interface Written {
+  readonly fd: number;
+  /** Of the file, where it is known. */
+  readonly length?: number;
+}
+
+class Writer {
+  readonly #tree: TargetTree;
+  readonly #files: ScratchFile;
+  readonly #remaining: Int32Array;
+  readonly #opener = new FrameOpener();
+  #file: { readonly position: number; readonly planned: PlannedFile } | undefined;
+  #part: OpenPart | undefined;
+
+  constructor({ root, files, remaining }: ThreadSetting) {
+    this.#tree = new TargetTree(Buffer.from(root));
+    this.#files = ScratchFile.open(files);
+    this.#remaining = new Int32Array(remaining);
+  }
+
+  run({ key, headerBytes, bytes, start, frames }: RunOrder): RunAnswer {
+    const answer: RunAnswer = { bytes: 0, files: 0, broken: [], losses: [] };
+    const seal = packSeal(key, headerBytes);
+    const sealed = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    for (const frame of frames) this.#frame(frame, seal, sealed.subarray(frame.offset - start), answer);
+    this.#closePart();
+    return answer;
+  }
+
+  #frame(frame: FrameOrder, seal: PackSeal, sealed: Buffer, answer: RunAnswer): void {
+    const verified = new Set<number>();
+    const pieces = Buffer.from(frame.pieces.buffer, frame.pieces.byteOffset, frame.pieces.byteLength);
+    let plain: Uint8Array;
+    try {
+      plain = this.#opener.open(sealed.subarray(0, frame.sealedBytes), seal, frame.number, frame);
+      for (let at = 0; at < pieces.length; at += PIECE_BYTES) verify(plain, decodePiece(pieces, at), verified);
+    } catch (error) {
+      if (!(error instanceof CorruptError)) throw error;
+      answer.broken.push(frame.number);
+      return;
+    }
+    for (let at = 0; at < pieces.length; at += PIECE_BYTES) {
+      const piece = decodePiece(pieces, at);
+      this.#piece(piece, dataOf(plain, piece), answer);
+    }
+  }
+
+  #piece(piece: Piece, data: Uint8Array, answer: RunAnswer): void {
+    try {
+      const file = this.#planned(piece.file);
+      if (piece.counter < 0) this.#whole(file, piece, data, answer);
+      else this.#partial(file, piece, data, answer);
+      answer.bytes += data.length;
+    } catch (error) {
+      if (endsRestore(error)) throw error;
+      answer.losses.push({ file: piece.file, reason: errnoOf(error) });
+    }
+  }
+
+  #whole(file: PlannedFile, piece: Piece, data: Uint8Array, answer: RunAnswer): void {
+    const fd = beginFile(this.#tree, file);
+    try {
+      writeAt(fd, data, piece.fileOffset);
+    } catch (error) {
+      closeTarget(fd);
+      throw error;
+    }
+    this.#place(file, piece.file, { fd, length: piece.fileOffset + data.length }, answer);
+  }
+
+  /** Whoever writes the last piece, of all threads, finishes the file. */
+  #partial(file: PlannedFile, { file: spot, fileOffset, counter }: Piece, data: Uint8Array, answer: RunAnswer): void {
+    if (this.#part?.position !== spot.position) {
+      this.#closePart();
+      this.#part = { position: spot.position, fd: joinFile(this.#tree, file) };
+    }
+    writeAt(this.#part.fd, data, fileOffset);
+    if (Atomics.sub(this.#remaining, counter, 1) !== 1) return;
+    const { fd } = this.#part;
+    this.#part = undefined;
+    this.#place(file, spot, { fd }, answer);
+  }
+
+  #place(file: PlannedFile, spot: PlanSpot, { fd, length }: Written, answer: RunAnswer): void {
+    const { placed, losses } = placeFile(this.#tree, fd, file, length);
+    if (placed) answer.files += 1;
+    else answer.losses.push({ file: spot, reason: 'something took its name meanwhile' });
+    for (const { what, reason } of losses) answer.losses.push({ file: spot, reason: `${what}: ${reason}`, kept: true });
+  }
+
+  #planned(spot: PlanSpot): PlannedFile {
+    if (this.#file?.position !== spot.position)
+      this.#file = { position: spot.position, planned: readValue<PlannedFile>(this.#files, spot) };
+    return this.#file.planned;
+  }
+
+  #closePart(): void {
+    if (this.#part) closeTarget(this.#part.fd);
+    this.#part = undefined;
+  }
+}
+
+/** @throws CorruptError when the bytes are not those of the chunk's id */
+function verify(plain: Uint8Array, { chunkStart, chunkLength, id }: Piece, verified: Set<number>): void {
+  if (verified.has(chunkStart)) return;
+  const chunk = plain.subarray(chunkStart, chunkStart + chunkLength);
+  if (chunk.length !== chunkLength || !sha256(chunk).equals(id))
+    throw new CorruptError('chunk: not the bytes of its id');
+  verified.add(chunkStart);
+}
+
+function dataOf(plain: Uint8Array, { chunkStart, pieceStart, pieceLength }: Piece): Uint8Array {
+  return plain.subarray(chunkStart + pieceStart, chunkStart + pieceStart + pieceLength);
+}
+
+function tell(message: WriterMessage): void {
+  parentPort?.postMessage(message);
+}
+
+const setting: ThreadSetting = workerData;
+const writer = new Writer(setting);
+parentPort?.on('message', (order: RunOrder | 'end') => {
+  if (order === 'end') {
+    parentPort?.close();
+    return;
+  }
+  try {
+    tell({ type: 'answer', order: order.order, answer: writer.run(order) });
+  } catch (error) {
+    tell({ type: 'failed', failure: failureMessage(error) });
+  }
+});

@@ -1,0 +1,289 @@
+/**
+ * The walk of a backup, on the child's main thread: synchronous calls, names as raw bytes, depth
+ * first, in order of name.
+ *
+ *   1  a directory's names are read and sorted, and merged with its record in the catalog
+ *   2  what is as it was keeps its chunks; the rest goes to the threads, in batches or in segments
+ *   3  its sub-directories are walked next, at the latest when there are a few hundred
+ *   4  when its last file and sub-directory has answered, its record is stored and its id handed to
+ *      its parent: nothing is held but the directories that still wait for an answer
+ *
+ * What cannot be read is left out and listed with its reason; the list lies sealed in the point. What
+ * vanishes between being seen and being read is no loss: it was not there any more. A missing item is.
+ */
+import { errnoOf, Failure } from '../domain/failure.ts';
+import type { StoreRecord, TreeEntry } from '../format/tree.ts';
+import { type EntryStatus, eachName, isKernelState, statusAt } from '../store/source-tree.ts';
+import type { CatalogMerge, OldDirectory } from './catalog-merge.ts';
+import type { CutPool } from './cut-pool.ts';
+import { type FeedCounts, FileFeed, type OnAnswer } from './file-feed.ts';
+import type { ItemTree } from './item-tree.ts';
+import { sortedNames } from './name-sort.ts';
+import { type Draft, draftOf, OpenDirectory } from './open-directory.ts';
+import type { PathPattern } from './path-pattern.ts';
+
+/** Entries looked at between two looks at the answers. */
+const TURN_ENTRIES = 256;
+/** Sub-directories that may wait while their parent's own entries are looked at. */
+const VISITS_MAX = 512;
+/** Reasons kept by name; the count goes on. */
+const SKIPPED_MAX = 10_000;
+const GONE = 'ENOENT';
+const SLASH = Buffer.from('/');
+
+export interface Skipped {
+  readonly path: Buffer;
+  /** An errno: `EACCES`, `EIO`; `ENOENT` for an item that is not there. */
+  readonly reason: string;
+}
+
+export interface WalkCounts extends FeedCounts {
+  files: number;
+  directories: number;
+  /** Of all files. */
+  bytes: number;
+  unchangedFiles: number;
+  skipped: number;
+}
+
+export interface WalkParts {
+  readonly items: ItemTree;
+  readonly excludes: PathPattern;
+  /** Directories kept out of it, as they grow with it: where it writes, and the machine's state. */
+  readonly spared: readonly Buffer[];
+  readonly merge: CatalogMerge;
+  readonly pool: CutPool;
+  readonly store: StoreRecord;
+  /** For names of a directory too large for memory. */
+  readonly scratch: string;
+  /** Called every few hundred entries: progress, pace, and whatever the main thread must wait for. */
+  readonly breathe: (counts: Readonly<WalkCounts>) => Promise<void>;
+}
+
+/** A directory still to be walked. */
+interface Visit {
+  readonly path: Buffer;
+  readonly draft: Draft;
+  readonly parent: OpenDirectory | undefined;
+  readonly old: () => OldDirectory | undefined;
+  /** Present on the way to items: only these names. */
+  readonly only: ItemTree | undefined;
+  /** The file system its parent lies on. */
+  readonly device: bigint;
+}
+
+/** A directory being walked, and what of it waits to be walked below. */
+interface Level {
+  readonly path: Buffer;
+  readonly only: ItemTree | undefined;
+  readonly directory: OpenDirectory;
+  readonly names: Iterator<string>;
+  readonly before: OldDirectory | undefined;
+  readonly visits: Visit[];
+  /** The file system it lies on. */
+  readonly device: bigint;
+  done: boolean;
+}
+
+/** What is known of a name before it is looked at. */
+interface Expectation {
+  readonly was: TreeEntry | undefined;
+  /** It is an item, or on the way to one: it should be there. */
+  readonly isNamed: boolean;
+}
+
+export class SourceWalk {
+  readonly skipped: Skipped[] = [];
+  readonly counts: WalkCounts = {
+    files: 0,
+    directories: 0,
+    bytes: 0,
+    rereadBytes: 0,
+    sentBytes: 0,
+    readBytes: 0,
+    unchangedFiles: 0,
+    skipped: 0,
+    changedWhileRead: 0,
+  };
+  readonly #parts: WalkParts;
+  readonly #levels: Level[] = [];
+  #spilled = 0;
+  readonly #feed: FileFeed;
+  #entries = 0;
+  #root: Uint8Array | undefined;
+
+  constructor(parts: WalkParts) {
+    this.#parts = parts;
+    this.#feed = new FileFeed(parts.pool, this.counts);
+  }
+
+  /** Walks all items; returns the root directory's id. @throws Failure `SourceUnreadable` when nothing could be read */
+  async run(): Promise<Uint8Array> {
+    const { items, merge, pool } = this.#parts;
+    const draft = draftOf(Buffer.alloc(0), SLASH, statusAt(SLASH), undefined);
+    this.#enter({
+      path: SLASH,
+      draft,
+      parent: undefined,
+      old: () => merge.root(),
+      only: partly(items),
+      device: draft.status.device,
+    });
+    for (let level = this.#levels.at(-1); level; level = this.#levels.at(-1)) await this.#step(level);
+    while (!this.#root) {
+      this.#feed.sendBatch();
+      await this.#turn();
+      await pool.turn(() => pool.idle);
+    }
+    if (this.counts.skipped > 0 && this.counts.files === 0)
+      throw new Failure('SourceUnreadable', `nothing of the items could be read (${this.skipped[0]?.reason})`);
+    return this.#root;
+  }
+
+  /** Goes into a sub-directory when it is time to, else looks at the next name; leaves when there is neither. */
+  async #step(level: Level): Promise<void> {
+    if (level.visits.length >= VISITS_MAX || level.done) {
+      const visit = level.visits.shift();
+      if (visit) this.#enter(visit);
+      else if (level.done) this.#leave(level);
+      return;
+    }
+    const next = this.#nextName(level);
+    if (next === undefined) {
+      level.done = true;
+      return;
+    }
+    this.#look(level, Buffer.from(next, 'latin1'));
+    this.#entries += 1;
+    if (this.#entries >= TURN_ENTRIES || this.#feed.due) {
+      await this.#turn();
+      level.directory.advance();
+    }
+  }
+
+  #enter({ path, draft, parent, old, only, device }: Visit): void {
+    const directory = new OpenDirectory(this.#parts.store, (id) => {
+      draft.tree = id;
+      draft.known = true;
+      if (parent) parent.advance();
+      else this.#root = id;
+    });
+    const names = only ? [...only.children.keys()].sort().values() : this.#sorted(path, draft.status, device);
+    this.counts.directories += 1;
+    const own = draft.status.device;
+    this.#levels.push({ path, only, directory, names, before: old(), visits: [], device: own, done: false });
+  }
+
+  #leave({ directory }: Level): void {
+    this.#levels.pop();
+    directory.close();
+  }
+
+  /** Nothing of a spared directory, nor of the kernel's own: they stay as empty places. */
+  *#sorted(path: Buffer, { device }: EntryStatus, parentDevice: bigint): Generator<string> {
+    const { spared, scratch } = this.#parts;
+    if (spared.some((one) => one.equals(path)) || (device !== parentDevice && isKernelState(path))) return;
+    yield* sortedNames(eachName(path), () => `${scratch}/names-${this.#spilled++}`);
+  }
+
+  /** No more when the directory cannot be read, which is listed. */
+  #nextName({ names, path }: Level): string | undefined {
+    try {
+      return names.next().value;
+    } catch (error) {
+      this.#skip(path, reasonOf(error));
+      return undefined;
+    }
+  }
+
+  #look({ path, directory, before, only, visits, device }: Level, name: Buffer): void {
+    const at = path.length === 1 ? Buffer.concat([path, name]) : Buffer.concat([path, SLASH, name]);
+    const was = before?.entry(name);
+    const entry = this.#entry(at, name, directory, { was, isNamed: only !== undefined });
+    if (entry?.status.type !== 'directory') return;
+    const child = only?.children.get(name.toString('latin1'));
+    const old = (): OldDirectory | undefined => this.#parts.merge.below(was);
+    visits.push({ path: at, draft: entry, parent: directory, old, only: child && partly(child), device });
+  }
+
+  /** Looks at one name and sees to its contents; `undefined` when it is excluded or not to be had. */
+  #entry(path: Buffer, name: Buffer, directory: OpenDirectory, { was, isNamed }: Expectation): Draft | undefined {
+    const { excludes, merge } = this.#parts;
+    let draft: Draft;
+    let old: TreeEntry | undefined;
+    try {
+      const status = statusAt(path);
+      if (excludes.matches(path, status.type === 'directory')) return undefined;
+      old = merge.untouched(was, status) ? was : undefined;
+      draft = draftOf(name, path, status, old);
+    } catch (error) {
+      const reason = reasonOf(error);
+      if (reason !== GONE || isNamed) this.#skip(path, reason);
+      return undefined;
+    }
+    directory.add(draft);
+    if (draft.bare) this.#skip(path, draft.bare);
+    if (draft.status.type === 'file') this.#file(draft, path, directory, old);
+    return draft;
+  }
+
+  #file(draft: Draft, path: Buffer, directory: OpenDirectory, old: TreeEntry | undefined): void {
+    const { status } = draft;
+    this.counts.files += 1;
+    this.counts.bytes += status.size;
+    const group = this.#feed.group(status);
+    const settle: OnAnswer = (answer) => {
+      draft.known = true;
+      if (answer.failed === undefined) draft.answer = answer;
+      else this.#lose(draft, path, answer.failed);
+    };
+    const kept = old && this.#parts.merge.answer(old);
+    if (kept) {
+      this.counts.unchangedFiles += 1;
+      settle(kept);
+    } else if (group?.answer) {
+      settle(group.answer);
+    } else if (status.size > 0) {
+      draft.known = false;
+      this.#feed.read(path, status, group, (answer) => {
+        settle(answer);
+        directory.advance();
+      });
+    }
+  }
+
+  /** Feeds big files' segments, lets answers in, and waits while the threads have enough to do. */
+  async #turn(): Promise<void> {
+    const { pool, breathe } = this.#parts;
+    this.#entries = 0;
+    do {
+      this.#feed.step();
+      await pool.turn(() => !pool.full);
+      await breathe(this.counts);
+    } while (this.#feed.segmenting);
+  }
+
+  #lose(draft: Draft, path: Buffer, reason: string): void {
+    draft.dropped = true;
+    this.counts.files -= 1;
+    this.counts.bytes -= draft.status.size;
+    if (reason !== GONE) this.#skip(path, reason);
+  }
+
+  #skip(path: Buffer, reason: string): void {
+    this.counts.skipped += 1;
+    if (this.skipped.length < SKIPPED_MAX) this.skipped.push({ path, reason });
+  }
+}
+
+/** On the way to an item only what leads there is taken; from an item down, everything. */
+function partly(items: ItemTree): ItemTree | undefined {
+  return items.whole ? undefined : items;
+}
+
+/** Why something cannot be read. @throws the error itself when it is none of the system's: a fault of ours */
+function reasonOf(error: unknown): string {
+  const errno = errnoOf(error);
+  if (errno === '') throw error;
+  return errno;
+}

@@ -1,0 +1,84 @@
+/**
+ * spool → vault, while the backup fills it. An object is removed from the spool once the vault has it
+ * and the spool's journal says so: a retry of the backup then knows it without holding it. The index,
+ * the pack set and the point stay for the step that states the point.
+ */
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { CarriedKind, StoredObject } from '../format/stored-object.ts';
+import { preparePlace } from '../store/directory-store.ts';
+import { makeDirectoryDurable } from '../store/durable-file.ts';
+import { type ObjectStore, openStore } from '../store/object-store.ts';
+import { digestOfName, PACKS, TREES } from '../store/places.ts';
+import type { ChildSecrets, DrainTask, Progress, TransferResult } from './child-tasks.ts';
+import { eachInFlight } from './in-flight.ts';
+import { placeOf } from './object-list.ts';
+import { backupStatePath } from './own-state.ts';
+import { acknowledge, readPackEnds } from './spool-journal.ts';
+import { actorOf, findReceipt, openPlace, writeReceipt } from './step-receipt.ts';
+import { Throttle } from './throttle.ts';
+import { waited } from './waiting.ts';
+
+/** As for any mover: one is read while the other is written. */
+const OBJECTS_IN_FLIGHT = 2;
+/** How long the spool is left alone when it was found empty. */
+const PAUSE_MS = 200;
+const FOLDERS: readonly (readonly [string, CarriedKind])[] = [
+  [PACKS, 'pack'],
+  [TREES, 'tree'],
+];
+
+type Outcome = Omit<TransferResult, 'receipt'>;
+
+/** Drains until the backup's receipt is there and nothing is left. @throws Failure of the vault */
+export async function drainSpool(
+  task: DrainTask,
+  secrets: ChildSecrets,
+  report: (progress: Progress) => void,
+): Promise<TransferResult> {
+  const actor = actorOf(secrets, task.vaultId);
+  await preparePlace(task.directory); // whichever of the two begins first
+  const [spool, vault] = [openStore(new URL(`file://${encodeURI(task.directory)}`).href), openPlace(task.to, secrets)];
+  const found = await findReceipt<Outcome>(vault, task, actor.trust);
+  if (found) return { ...found.body, receipt: found.receipt };
+  const throttle = new Throttle(task.bytesPerSecondMax, task.throttleHours);
+  const journal = backupStatePath('spool-journal', task);
+  await makeDirectoryDurable(path.dirname(journal));
+  let [objects, bytes] = [0, 0];
+  for (;;) {
+    const over = await findReceipt(spool, { run: task.run, step: task.stageStep }, actor.trust);
+    const waiting = await listSpool(spool);
+    await eachInFlight(waiting, OBJECTS_IN_FLIGHT, async (object) => {
+      await throttle.take(object.length);
+      const content = await spool.getExact(placeOf(object), object.name);
+      await vault.put(placeOf(object), content, { digest: object.name });
+      acknowledge(
+        journal,
+        object,
+        readPackEnds((at, count) => content.subarray(at, at + count), content.length),
+      );
+      await spool.remove(placeOf(object));
+      objects += 1;
+      bytes += object.length;
+      report({ step: 'send', bytesDone: bytes, objectsDone: objects });
+    });
+    if (over && waiting.length === 0) break;
+    if (waiting.length === 0) await sleep(PAUSE_MS);
+    report({ step: 'send', bytesDone: bytes, objectsDone: objects, note: 'waiting for the backup' });
+    waited(); // a backup that reads unchanged files fills nothing; whether it is stuck, its own step sees
+  }
+  const none = { present: 0, missing: 0, damaged: 0, missingRanges: [] };
+  const outcome: Outcome = { kind: 'transfer', mode: 'drain', objects, bytes, ...none };
+  const written = await writeReceipt(vault, task, actor, outcome);
+  return { ...written.body, receipt: written.receipt };
+}
+
+async function listSpool(spool: ObjectStore): Promise<StoredObject[]> {
+  const waiting: StoredObject[] = [];
+  for (const [prefix, kind] of FOLDERS)
+    for await (const { name, length } of spool.list(prefix)) {
+      const digest = digestOfName(name);
+      if (digest) waiting.push({ kind, name: digest, length });
+    }
+  return waiting;
+}
