@@ -1,0 +1,262 @@
+/** Commands of the journey by drive, and of what comes back from it. */
+import { type CommandSpec, FOLLOW, JOB, OWNER, RETURN } from './command-spec.ts';
+
+export const JOURNEY_COMMANDS: readonly CommandSpec[] = [
+  {
+    path: 'job start',
+    words: '[name]',
+    about: 'begins the journey: the initial backup to a staging location, then drives; asks what is not said',
+    flags: [
+      ['--protection <name>', 'what to seed'],
+      ['--staging <place>', 'a folder of this machine, or a place from the settings'],
+      ['--staging-limit <size>', 'staging is smaller than the seed: drives take packs while others are made'],
+      ['--datacenter <region>', 'where the drives go; the only one there is when absent'],
+      ['--container <url>', 'the landing container, when the datacenter’s own is not meant'],
+      ...RETURN,
+      ['--remind-days <days>', 'when to be reminded of what does not travel (3,7,13)'],
+      ['--decide-days <days>', 'when the job asks for a decision (14)'],
+      ['--from <file>', 'all of this from a TOML file; flags go before'],
+      ['--no-space-check', 'do not measure whether the staging location is large enough'],
+      ...FOLLOW,
+    ],
+    examples: [
+      'seedship job start hq-2026 --protection hq --staging /mnt/staging',
+      'seedship job start hq-2026 --protection hq --staging /mnt/staging --staging-limit 500GB',
+      'seedship job start hq-2026 --from hq-2026.toml --no-wait',
+      'seedship job start',
+    ],
+    long: true,
+    run: async () => (await import('./job-start.ts')).startJob,
+  },
+  {
+    path: 'job list',
+    about: 'all jobs: where each stands and what it needs',
+    examples: ['seedship job list', 'seedship job list --json', 'seedship job show hq-2026'],
+    run: async () => (await import('./jobs.ts')).listJobs,
+  },
+  {
+    path: 'job show',
+    words: '<name>',
+    about: 'one job: stage, import job, parcels, drives, and what to type next',
+    examples: ['seedship job show hq-2026', 'seedship job show hq-2026 --json', 'seedship job watch hq-2026'],
+    run: async () => (await import('./jobs.ts')).showJob,
+  },
+  {
+    path: 'job watch',
+    words: '<name>',
+    about: 'follows a job until it needs a person, or ends',
+    flags: [
+      ...FOLLOW,
+      ['--until <stage>', 'return when this stage is reached: Preparing, Shipping, Ingesting, Copying, Protected'],
+    ],
+    examples: [
+      'seedship job watch hq-2026',
+      'seedship job watch hq-2026 --until Protected',
+      'seedship job watch hq-2026 --json',
+    ],
+    long: true,
+    run: async () => (await import('./jobs.ts')).watchJob,
+  },
+  {
+    path: 'job plan',
+    words: '<name>',
+    about: 'of a protection: ship or upload, in days and drives; of a job: a plan file for a host without a server',
+    flags: [
+      ['--drive-size <size>', 'how much a drive holds'],
+      ['--uplink <rate>', 'the line there is, as 50Mbit: how long it would take'],
+      ['--copy-host <host>', 'gives objects of the job to a drive there, though it reaches no server'],
+      ['--out <file>', 'the plan file, to be carried to the copy host'],
+    ],
+    examples: [
+      'seedship job plan hq --drive-size 8TB --uplink 50Mbit',
+      'seedship job plan hq-2026 --copy-host attic --drive-size 8TB --out drive1.plan',
+      'seedship drive prepare /dev/sdc --offline drive1.plan',
+      'seedship job add-journal 7F3A00000000C0DE.journal',
+    ],
+    run: async () => {
+      const [{ planDrive }, { planJourney }] = await Promise.all([
+        import('./drive-offline.ts'),
+        import('./ship-or-upload.ts'),
+      ]);
+      return (call) => (call.text('copy-host') === undefined ? planJourney(call) : planDrive(call));
+    },
+  },
+  {
+    path: 'job add-journal',
+    words: '<file...>',
+    about: 'tells jobs what drives were filled with by plan files',
+    examples: [
+      'seedship job add-journal 7F3A00000000C0DE.journal',
+      'seedship job add-journal *.journal',
+      'seedship job show hq-2026',
+    ],
+    run: async () => (await import('./drive-offline.ts')).addJournals,
+  },
+  {
+    path: 'job ship',
+    words: '<name>',
+    about: 'says that a parcel left',
+    flags: [
+      ['--carrier <carrier>', 'who carries it'],
+      ['--tracking <number>', 'its tracking number'],
+      ['--drives <id...>', 'the drives in it; all prepared ones when absent'],
+      ['--later', 'it has its number, and has not left: say it again when it has, or let its carrier'],
+      ['--unchecked', 'the number is right, though it does not look like one of this carrier'],
+    ],
+    examples: [
+      'seedship job ship hq-2026 --carrier ups --tracking 1Z999AA10123456784',
+      'seedship job ship hq-2026 --carrier dhl --tracking 3318810025 --drives 7F3A000000000001',
+      'seedship parcel list --job hq-2026',
+    ],
+    run: async () => (await import('./jobs.ts')).shipJob,
+  },
+  {
+    path: 'job resolve',
+    words: '<name>',
+    about: 'decides what a job waits for',
+    flags: [
+      ['--choice <choice>', 'one of the choices `job show` lists'],
+      ['--attention <id>', 'which, when several are open'],
+    ],
+    examples: [
+      'seedship job resolve hq-2026 --choice retry',
+      'seedship job resolve hq-2026 --attention a2 --choice replace',
+      'seedship job show hq-2026',
+    ],
+    run: async () => (await import('./jobs.ts')).resolveJob,
+  },
+  {
+    path: 'job cancel',
+    words: '<name>',
+    about: 'ends a job, and undoes what `help states` says for its stage',
+    examples: ['seedship job cancel hq-2026', 'seedship job cancel hq-2026 --dry-run', 'seedship help states'],
+    flags: [['--dry-run', 'say what would be undone and kept']],
+    run: async () => (await import('./jobs.ts')).cancelJob,
+  },
+  {
+    path: 'drive prepare',
+    words: '<device|dir>',
+    about: 'erases a disk after asking, fills it with what no drive of the job carries yet, and reads it all back',
+    flags: [
+      JOB,
+      ['--capacity <size>', 'use at most so much of it'],
+      ['--staging <dir>', 'where the staging location is mounted on this host'],
+      ['--file-system <name>', 'ext4 or xfs (ext4)'],
+      ['--no-format', 'the disk has an empty ext4 or xfs already: nothing is erased'],
+      ['--confirm-serial <serial>', 'erase without asking, if this is its serial number'],
+      ['--yes', 'answer what is asked with yes; never enough to erase'],
+      ['--dry-run', 'print each command that would be run'],
+      ['--offline <plan>', 'by a plan file, where no server is reached: seedship job plan'],
+      ['--out <file>', 'the journal file of such a drive (ID.journal)'],
+      ...FOLLOW,
+    ],
+    examples: [
+      'seedship drive prepare /dev/sdc --job hq-2026',
+      'seedship drive prepare /dev/sdc --staging /mnt/nas --confirm-serial WD-CA1H7K2K --file-system xfs',
+      'seedship drive prepare /mnt/drive1 --job hq-2026 --capacity 500GB',
+    ],
+    long: true,
+    run: async () => async (call) =>
+      call.text('offline') === undefined
+        ? (await import('./drives.ts')).prepareDrive(call)
+        : (await import('./drive-offline.ts')).prepareByPlan(call),
+  },
+  {
+    path: 'drive list',
+    about: 'the disks and drives of this host, and why a disk would not be taken',
+    flags: [['--host <host>', 'this host, or one that a drive of a job is at']],
+    examples: ['seedship drive list', 'seedship drive list --json', 'seedship drive label /mnt/drive1'],
+    run: async () => (await import('./drive-list.ts')).listDrives,
+  },
+  {
+    path: 'drive verify',
+    words: '<device|dir>',
+    about: 'reads a whole drive and says whether it gives what was written to it; no key is needed',
+    flags: [['--job <name>', 'also: its manifest is the one this job recorded']],
+    examples: [
+      'seedship drive verify /dev/sdc',
+      'seedship drive verify /mnt/drive1 --job hq-2026',
+      'seedship drive verify /dev/sdc --json',
+    ],
+    long: true,
+    run: async () => (await import('./drive-verify.ts')).verifyDrive,
+  },
+  {
+    path: 'drive label',
+    words: '<device|dir>',
+    about: 'the id and label of a drive; with --job the page that travels with it',
+    flags: [
+      JOB,
+      ['--out <file>', 'the page: .html, or .svg; printed on stdout as SVG when absent'],
+      ['--return-to <line...>', 'where the drive goes back to, a line each'],
+    ],
+    examples: [
+      'seedship drive label /dev/sdc',
+      'seedship drive label /dev/sdc --job hq-2026 --out label.html --return-to "Ann, Head Office"',
+      'seedship drive label /mnt/drive1 --json',
+    ],
+    run: async () => (await import('./drive-label.ts')).labelDrive,
+  },
+  {
+    path: 'drive attach',
+    words: '<device|dir>',
+    about: 'a received drive is in a bay of this dock: its ingest begins',
+    flags: [JOB, ...FOLLOW],
+    examples: [
+      'seedship drive attach /dev/sdc --job hq-2026',
+      'seedship drive attach /mnt/bay1 --job hq-2026 --no-wait',
+      'seedship job watch hq-2026',
+    ],
+    long: true,
+    run: async () => (await import('./drives.ts')).attachDrive,
+  },
+  {
+    path: 'point list',
+    about: 'recovery points, and what each waits for',
+    examples: ['seedship point list', 'seedship point list --json', 'seedship point show hq-0001-77ab'],
+    run: async () => (await import('./points.ts')).listPoints,
+  },
+  {
+    path: 'point show',
+    words: '<point>',
+    about: 'one recovery point; with the passphrase also its counts and what could not be read',
+    flags: OWNER,
+    examples: [
+      'seedship point show hq-0001-77ab',
+      'seedship point show hq-0001-77ab --passphrase-file p.txt',
+      'seedship point list',
+    ],
+    run: async () => (await import('./points.ts')).showPoint,
+  },
+  {
+    path: 'point ls',
+    words: '<point[:path]>',
+    about: 'what lies in a folder of a recovery point',
+    flags: OWNER,
+    examples: [
+      'seedship point ls hq-0001-77ab',
+      'seedship point ls hq-0001-77ab:/srv',
+      'seedship point ls hq-0001-77ab:/srv --json',
+    ],
+    run: async () => (await import('./points.ts')).lsPoint,
+  },
+  {
+    path: 'restore',
+    words: '<point[:path]...>',
+    about: 'restores a point, or parts of it; Ctrl-C pauses it, the same command goes on',
+    flags: [
+      ['--to <dir>', 'where to'],
+      ['--conflict <way>', 'skip, overwrite or rename what is there already (skip)'],
+      ['--include <glob...>', 'only these'],
+      ...OWNER,
+      ['--timeout <seconds>', 'stop following after so long (exit 10)'],
+    ],
+    examples: [
+      'seedship restore hq-0001-77ab --to /srv/back',
+      'seedship restore hq-0001-77ab:/srv/www --to /tmp/www --conflict overwrite',
+      'seedship restore latest --to /srv/back --include "**/*.odt"',
+    ],
+    long: true,
+    run: async () => (await import('./restores.ts')).restore,
+  },
+];
