@@ -1,0 +1,188 @@
+/**
+ * `npm run bench`: first backup, no-change backup, backup of a hundredth that changed, and restore of one folder,
+ * by Seedship and by every peer on PATH, in one series that alternates which of them goes first. Tells what it
+ * ran and what each took, and writes a table as JSON and Markdown. Everything it makes lies in one folder, which is
+ * gone when it ends.
+ *
+ *   --bytes SIZE   of the folder, 2GiB        --rounds N      3
+ *   --small N      a folder of N files of 1 to 8 KiB instead
+ *   --cold         nothing of any file is in memory when a command begins (root)
+ *   --peers NAMES  only these: restic,borg    --name NAME     of the tables: backup
+ *   --out DIR      for the results            --work DIR      for the rest; the folder made is used again if unchanged
+ *   --keep         leave everything where it is
+ *
+ * On one core: `taskset -c 0 npm run bench -- --name backup-one-core`.
+ */
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { GIB, parseSize } from '../domain/units.ts';
+import { findTemporal, serverSearch } from '../host/server-programs.ts';
+import { PEERS } from './peers.ts';
+import { Programs } from './programs.ts';
+import { markdown, type Report, rowsOf } from './report.ts';
+import { Series } from './series.ts';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const USAGE = `npm run bench -- [--bytes SIZE | --small N] [--rounds N] [--cold] [--peers NAMES] [--name NAME]
+                 [--out DIR] [--work DIR] [--keep]`;
+
+interface Order {
+  readonly bytes: number;
+  /** Small files, and nothing else; 0 for a mixed folder. */
+  readonly small: number;
+  readonly rounds: number;
+  readonly cold: boolean;
+  readonly peers: readonly string[];
+  readonly name: string;
+  readonly out: string;
+  readonly work: string;
+  readonly isOwnWork: boolean;
+  readonly keep: boolean;
+}
+
+/** What the command line asks for, `undefined` when it asks for nothing that can be done. */
+function orderOf(words: readonly string[]): Order | undefined {
+  const text = { type: 'string' } as const;
+  const flag = { type: 'boolean' } as const;
+  const folder = { bytes: text, small: text, out: text, work: text, keep: flag } as const;
+  const options = { ...folder, rounds: text, cold: flag, peers: text, name: text } as const;
+  try {
+    const { values } = parseArgs({ args: [...words], options });
+    const bytes = values.bytes === undefined ? 2 * GIB : parseSize(values.bytes);
+    const [rounds, small] = [Number(values.rounds ?? 3), Number(values.small ?? 0)];
+    const peers = values.peers?.split(',') ?? PEERS.map(({ name }) => name);
+    if (bytes === undefined || !Number.isInteger(rounds) || rounds < 1 || !Number.isInteger(small)) return undefined;
+    if (peers.some((one) => !PEERS.some(({ name }) => name === one))) return undefined;
+    const name = values.name ?? `backup${small > 0 ? `-${small}-small` : ''}${values.cold ? '-cold' : ''}`;
+    const isOwnWork = values.work === undefined;
+    const work = isOwnWork ? mkdtempSync(path.join(os.tmpdir(), 'seedship-bench-')) : path.resolve(values.work ?? '');
+    const out = path.resolve(values.out ?? path.join(ROOT, 'bench', 'results'));
+    const [cold, keep] = [values.cold ?? false, values.keep ?? false];
+    return { bytes, small, rounds, cold, peers, name, out, work, isOwnWork, keep };
+  } catch {
+    return undefined;
+  }
+}
+
+/** The folder that is backed up; what is known of it. One that was made before is used again. */
+async function makeCorpus({ work, bytes, small }: Order, programs: Programs): Promise<unknown> {
+  const [folder, told] = [path.join(work, 'corpus'), path.join(work, 'corpus.json')];
+  if (existsSync(told) && existsSync(folder)) {
+    const known: { asked?: number; files?: number } = JSON.parse(readFileSync(told, 'utf8'));
+    if (small > 0 ? known.files === small : known.asked === bytes) return known;
+  }
+  rmSync(told, { force: true }); // it must not speak of a folder that is half made
+  say(`making a folder of ${small > 0 ? `${small} small files` : `${bytes} bytes`}`);
+  const what = small > 0 ? ['--files', String(small)] : ['--bytes', String(bytes)];
+  await programs.must(['python3', path.join(ROOT, 'bench', 'make_corpus.py'), folder, ...what]);
+  return JSON.parse(readFileSync(told, 'utf8'));
+}
+
+/** The first line of what a program says of its version; absent when it is not there. */
+async function versionOf(programs: Programs, ...command: string[]): Promise<string | undefined> {
+  const ended = await programs.run(command).catch(() => undefined);
+  return ended?.status === 0 ? ended.stdout.split('\n')[0]?.trim() : undefined;
+}
+
+async function versionsOf(
+  programs: Programs,
+  wanted: readonly string[],
+): Promise<Pick<Report, 'versions' | 'missing'>> {
+  const temporal = await findTemporal(serverSearch(process.env));
+  const asked: Record<string, string | undefined> = {
+    seedship: await versionOf(programs, process.execPath, path.join(ROOT, 'dist/client/main.js'), 'version'),
+    commit: await versionOf(programs, 'git', '-C', ROOT, 'describe', '--always', '--dirty'),
+    temporal: await versionOf(programs, temporal, '--version'),
+    rsync: await versionOf(programs, 'rsync', '--version'),
+    kernel: os.release(),
+  };
+  const missing = asked.rsync ? [] : ['rsync is not on PATH, so no restore is compared: apt-get install -y rsync'];
+  for (const { name, version, cure } of PEERS.filter(({ name }) => wanted.includes(name))) {
+    asked[name] = await versionOf(programs, ...version);
+    if (asked[name] === undefined) missing.push(`${name} is not on PATH, so we are not compared with it: ${cure}`);
+  }
+  const versions = Object.entries(asked).flatMap(([name, version]) => (version ? [[name, version]] : []));
+  return { versions: Object.fromEntries(versions), missing };
+}
+
+function machine(): Report['machine'] {
+  const [first] = os.cpus();
+  const memoryGib = Math.round(os.totalmem() / GIB);
+  return { processor: first?.model.trim() ?? 'unknown', processors: os.availableParallelism(), memoryGib };
+}
+
+function say(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+async function bench(order: Order, programs: Programs): Promise<Report> {
+  mkdirSync(order.work, { recursive: true });
+  const { versions, missing } = await versionsOf(programs, order.peers);
+  for (const [name, version] of Object.entries(versions)) say(`${name.padEnd(10)}${version}`);
+  for (const line of missing) say(`missing: ${line}`);
+  const corpus = await makeCorpus(order, programs);
+  const { rounds, cold } = order;
+  const [run, folder] = [path.join(order.work, 'run'), path.join(order.work, 'corpus')];
+  const series = new Series({
+    ...{ folder: run, corpus: folder, rounds, cold, programs, say },
+    peers: order.peers.filter((name) => versions[name] !== undefined),
+    reader: path.join(ROOT, 'doc', 'reader', 'read-vault.mjs'),
+    async change(round) {
+      rmSync(`${folder}.json`, { force: true }); // it is not the folder that was made any more
+      await programs.must(['python3', path.join(ROOT, 'bench', 'change_corpus.py'), folder, '--round', String(round)]);
+    },
+  });
+  const measured = await series.run();
+  const conditions = [...(cold ? ['cold cache'] : []), ...(os.availableParallelism() === 1 ? ['one core'] : [])];
+  const at = new Date().toISOString();
+  return { at, machine: machine(), versions, missing, corpus, rounds, conditions: conditions.join(', '), ...measured };
+}
+
+function write(report: Report, { out, name }: Order): void {
+  mkdirSync(out, { recursive: true });
+  writeFileSync(path.join(out, `${name}.json`), `${JSON.stringify(report, null, 2)}\n`);
+  writeFileSync(path.join(out, `${name}.md`), markdown(report));
+  process.stdout.write(markdown(report));
+  say(`written: ${path.join(out, `${name}.json`)} and ${name}.md`);
+}
+
+function cleanUp({ work, isOwnWork, keep }: Order): void {
+  if (keep) say(`kept: ${work}`);
+  else rmSync(isOwnWork ? work : path.join(work, 'run'), { recursive: true, force: true, maxRetries: 3 });
+}
+
+async function main(): Promise<number> {
+  const order = orderOf(process.argv.slice(2));
+  if (!order) {
+    say(USAGE);
+    return 2;
+  }
+  const programs = new Programs();
+  let interrupted = false;
+  const end = async (): Promise<void> => {
+    if (interrupted) return;
+    interrupted = true;
+    say('ending what runs');
+    await programs.stop();
+    cleanUp(order);
+    process.exit(130);
+  };
+  process.on('SIGINT', end).on('SIGTERM', end).on('SIGHUP', end);
+  try {
+    const report = await bench(order, programs);
+    write(report, order);
+    return rowsOf(report).some((row) => row.void) ? 1 : 0;
+  } catch (error) {
+    if (!interrupted) say(`${error instanceof Error ? error.message : error}`);
+    return 1;
+  } finally {
+    if (interrupted) await new Promise(() => {}); // `end` has the last word
+    await programs.stop();
+    cleanUp(order);
+  }
+}
+
+process.exitCode = await main();

@@ -1,0 +1,119 @@
+/** One timed command: wall clock, CPU of every process it moves, peak memory, and who else used the machine. */
+import { closeSync, lstatSync, openSync, readdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { machineSeconds, ProcessWatch, reapedSeconds, type SeenProcess, treeSeconds } from './process-watch.ts';
+import { type Environment, type Programs, told } from './programs.ts';
+
+const CHILD = 'pipeline/child-entry.js';
+const SETTLE_MS = 2000;
+/** More than this of foreign or stolen time, and more than a tenth of the clock, makes a run noisy. */
+const NOISE_SECONDS = 2;
+const NOISE_SHARE = 0.1;
+
+export const OURS = 'seedship';
+export const OPERATIONS = ['first backup', 'no-change backup', '1 % changed', 'restore'] as const;
+export type Operation = (typeof OPERATIONS)[number];
+
+export interface Measured {
+  readonly tool: string;
+  readonly operation: Operation;
+  readonly round: number;
+  readonly wallSeconds: number;
+  /** User and system, of the command and of everything it makes others do: workers, children, servers. */
+  readonly cpuSeconds: number;
+  /** Of the one process that moves the bytes. */
+  readonly peakBytes: number;
+  /** Life of the processes that move bytes, one after the other; absent for a tool that is one process. */
+  readonly childSeconds?: number;
+  /** Of the biggest process that started such a one, while it lived. */
+  readonly parentBytes?: number;
+  readonly storedBytes?: number;
+  readonly foreignSeconds: number;
+  readonly stolenSeconds: number;
+  readonly noisy: boolean;
+  /** What a judge said of a restore; empty when nothing differs. */
+  readonly differences?: string;
+}
+
+export interface Run {
+  readonly tool: string;
+  readonly operation: Operation;
+  readonly round: number;
+  readonly command: readonly string[];
+  readonly environment: Environment;
+  /** Processes that run before and after, and work for it. */
+  readonly servers: readonly number[];
+  readonly log: string;
+  /** Nothing of any file is left in memory. */
+  readonly cold: boolean;
+}
+
+/** Runs it on a disk that has settled. @throws Error when it does not end with 0 */
+export async function measure(run: Run, programs: Programs): Promise<Measured> {
+  const { tool, operation, round } = run;
+  await programs.run(['sync']);
+  if (run.cold) writeFileSync('/proc/sys/vm/drop_caches', '3');
+  await sleep(SETTLE_MS);
+  const log = openSync(run.log, 'a');
+  const before = {
+    tree: treeSeconds(run.servers),
+    own: process.cpuUsage(),
+    reaped: reapedSeconds(),
+    machine: machineSeconds(),
+  };
+  const begun = performance.now();
+  const child = programs.start(run.command, run.environment, ['ignore', log, log]);
+  closeSync(log);
+  const watch = new ProcessWatch(() => [...run.servers, ...(child.pid === undefined ? [] : [child.pid])]);
+  const status = await programs.ended(child).finally(() => watch.stop());
+  const wallSeconds = (performance.now() - begun) / 1000;
+  const seen = watch.stop();
+  if (status !== 0) throw new Error(`${tool}, ${operation}: ended with ${status}; see ${run.log}`);
+  const cpuSeconds = treeSeconds(run.servers) - before.tree + reapedSeconds() - before.reaped;
+  const own = process.cpuUsage(before.own);
+  const machine = machineSeconds();
+  const foreignSeconds = machine.busy - before.machine.busy - cpuSeconds - (own.user + own.system) / 1e6;
+  const stolenSeconds = machine.stolen - before.machine.stolen;
+  const noise = { foreignSeconds, stolenSeconds, noisy: isNoisy({ wallSeconds, foreignSeconds, stolenSeconds }) };
+  const memory = tool === OURS ? memoryOf(seen) : { peakBytes: peakOf(seen) };
+  return { tool, operation, round, wallSeconds, cpuSeconds, ...memory, ...noise };
+}
+
+/** Whether others had so much of the machine meanwhile that the figures say little. */
+export function isNoisy(run: Pick<Measured, 'wallSeconds' | 'foreignSeconds' | 'stolenSeconds'>): boolean {
+  const noise = Math.max(0, run.foreignSeconds) + run.stolenSeconds;
+  return noise > NOISE_SECONDS && noise > run.wallSeconds * NOISE_SHARE;
+}
+
+function memoryOf(seen: readonly SeenProcess[]): Pick<Measured, 'peakBytes' | 'childSeconds' | 'parentBytes'> {
+  const children = seen.filter(({ command }) => command.includes(CHILD));
+  const childSeconds = children.reduce((sum, { seconds }) => sum + seconds, 0);
+  return {
+    peakBytes: peakOf(children),
+    childSeconds,
+    parentBytes: Math.max(0, ...children.map((one) => one.parentBytes)),
+  };
+}
+
+function peakOf(seen: readonly SeenProcess[]): number {
+  return Math.max(0, ...seen.map(({ peakBytes }) => peakBytes));
+}
+
+/** Bytes of all files below a folder. */
+export function bytesBelow(folder: string): number {
+  return readdirSync(folder, { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile())
+    .reduce((sum, entry) => sum + lstatSync(path.join(entry.parentPath, entry.name)).size, 0);
+}
+
+/** What rsync would change to make the restored folder the original; empty when nothing. */
+export async function differencesOf(original: string, restored: string, programs: Programs): Promise<string> {
+  const words = ['-nacHAX', '--modify-window=-1', '--delete', '--itemize-changes', `${original}/`, `${restored}/`];
+  try {
+    const ended = await programs.run(['rsync', ...words]);
+    return ended.status === 0 ? ended.stdout.trim() : `rsync ended with ${ended.status}: ${told(ended)}`;
+  } catch {
+    return 'not compared: rsync is not there';
+  }
+}
