@@ -1,0 +1,95 @@
+/** Disks that fail as disks do: sectors that cannot be read any more, and writes that are refused. */
+import { existsSync, writeFileSync } from 'node:fs';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { MIB } from '../../domain/units.ts';
+import { openCopyLog } from '../../format/copy-log.ts';
+import { trustOf } from '../../format/credentials.ts';
+import { openStore } from '../../store/object-store.ts';
+import { copyLogName } from '../../store/places.ts';
+import { LoopDisk, releaseDisks, run } from '../harness/loop-disk.ts';
+import { badSectors, releaseServed, serveImage } from '../harness/served-disk.ts';
+import { perform } from '../pipeline/fixture.ts';
+import { DriveRig } from './rig.ts';
+
+const PARTITION_AT = 1 * MIB;
+const BLOCK = 4096;
+let rig: DriveRig;
+
+beforeAll(async () => {
+  rig = await DriveRig.start('media', 40 * MIB);
+}, 120_000);
+afterEach(() => {
+  releaseDisks();
+  releaseServed();
+});
+afterAll(() => rig?.bench.close());
+
+const serve = (name: string, readOnly: boolean, ...words: string[]) =>
+  serveImage(rig.bench.at(name), readOnly, ...words);
+
+describe('a disk', () => {
+  test('with sectors that cannot be read costs the objects in them, each named, and no other', async () => {
+    const loop = new LoopDisk({ bytes: 600 * MIB, serial: 'WORN-0' }); // from 512 MiB on ext4 has blocks of 4 KiB
+    const at = await rig.format(loop, 'ext4');
+    const landing = await rig.landingOf(at);
+    const prepared = await perform(rig.prepareTask(at, landing), rig.copySite);
+    const bad = [2, 7, 11].filter((number) => number < prepared.objects);
+    const places = bad.map((number) => `/objects/000/${String(number).padStart(6, '0')}.1`);
+    const inFile = bad.map((number) => 30 + 5 * number);
+    const blocks = places.map((place, index) =>
+      Number(run('debugfs', '-R', `bmap ${place} ${inFile[index]}`, at.path)),
+    );
+    loop.release();
+    const image = rig.bench.at('worn.img');
+    run('cp', '--sparse=always', loop.image, image);
+    const blockSize = Number(/Block size:\s+(\d+)/.exec(run('dumpe2fs', '-h', `${image}?offset=${PARTITION_AT}`))?.[1]);
+    const offsets = blocks.map((block) => PARTITION_AT + block * blockSize);
+    writeFileSync(
+      rig.bench.at('map'),
+      badSectors(
+        offsets.sort((a, b) => a - b).map((at) => [at, at + BLOCK]),
+        600 * MIB,
+      ),
+    );
+    const filter = ['--filter=ddrescue', 'file', image, `ddrescue-mapfile=${rig.bench.at('map')}`];
+    const worn = new LoopDisk({
+      bytes: 0,
+      serial: 'WORN-1',
+      image: await serve('worn', true, ...filter),
+      readOnly: true,
+    });
+    const drive = { ...at, path: `${worn.device}p1` };
+    run('partx', '--update', worn.device);
+    const taken = await perform(rig.ingestTask(drive, landing, prepared), rig.dockSite);
+    expect(taken).toMatchObject({ objects: prepared.objects - bad.length, damaged: bad.length, missing: 0 });
+    const log = await openStore(`file://${landing}`).get(copyLogName(taken.copyLog ?? rig.staged.packSet));
+    const trust = trustOf(rig.vault.credentials);
+    const opened = openCopyLog(log, { trust, name: taken.copyLog ?? rig.staged.packSet, drive: at.id, job: 'hq-2026' });
+    const refused = opened.log.objects.filter(({ outcome }) => outcome !== 'taken');
+    expect(refused.map(({ number, outcome, offset }) => [number, outcome, offset])).toEqual(
+      bad.map((number, index) => [number, 'unreadable', (inFile[index] ?? 0) * blockSize]),
+    );
+  }, 120_000);
+
+  test('that refuses writes is left out by name, and the one beside it is filled', async () => {
+    const image = rig.bench.at('refusing.img');
+    run('truncate', '-s', '400M', image);
+    const trigger = rig.bench.at('refuse');
+    const errors = ['error-pwrite=EIO', 'error-pwrite-rate=100%', `error-pwrite-file=${trigger}`];
+    const file = await serve('refusing', false, '--filter=error', 'file', image, ...errors);
+    const failing = new LoopDisk({ bytes: 0, serial: 'REFUSING-1', image: file });
+    const at = await rig.format(failing, 'ext4');
+    const other = await rig.newDisk('xfs');
+    const onProgress = (): void => writeFileSync(trigger, '');
+    const outcomes = await Promise.allSettled([
+      perform(rig.prepareTask(at, await rig.landingOf(at)), rig.copySite, { onProgress }),
+      perform(rig.prepareTask(other.at, await rig.landingOf(other.at)), rig.copySite),
+    ]);
+    expect(outcomes).toMatchObject([
+      { status: 'rejected', reason: { code: 'DriveFailed' } },
+      { status: 'fulfilled', value: { objects: rig.staged.objects } },
+    ]);
+    expect(existsSync(rig.bench.at(`staging/receipts/seed-run/prepare-${at.id}`))).toBe(false);
+    run('rm', trigger);
+  }, 120_000);
+});
