@@ -197,6 +197,11 @@ export function givenUp(custody: Custody, ranges: readonly ObjectRange[]): Custo
   return pooled(custody, ranges, 'drop');
 }
 
+/** Other objects stand for these, as a signed repair says. */
+export function madeGood(custody: Custody, ranges: readonly ObjectRange[]): Custody {
+  return { ...custody, repaired: mergeRanges([...custody.repaired, ...ranges]) };
+}
+
 /**
  * A person decided that drives will not come: what they carry goes another way. One that was to be written by
  * a plan file is no drive of this job then.

@@ -50,7 +50,14 @@ export interface StageRequest extends StepRequest {
   /** Of packs in a staging location that no drive has yet; unlimited when absent. */
   readonly stagedBytesMax?: number;
   /** Objects of a set that nobody has any more: what they held is read and sealed again. */
-  readonly lost?: { readonly packSet: Digest; readonly ranges: readonly ObjectRange[] };
+  readonly lost?: LostSelection;
+}
+
+export interface LostSelection {
+  readonly packSet: Digest;
+  readonly ranges: readonly ObjectRange[];
+  /** Only directories' records: files' data is given up. */
+  readonly treesOnly?: boolean;
 }
 
 /** Writes the point, its pack set and its index to the vault; the packs are not its business. */

@@ -5,6 +5,7 @@
 import type { Hours } from '../domain/hours.ts';
 import type { Digest } from '../domain/names.ts';
 import type { ObjectRange, Progress, StagedBackup } from '../domain/receipt.ts';
+import type { LostSelection } from '../domain/request.ts';
 
 /** A place of bytes as this host sees it: `file:///…`, or `s3://bucket/prefix` with an entry of `secrets.access`. */
 export interface PlaceAt {
@@ -52,7 +53,7 @@ export interface BackupTask extends Step {
   readonly vault?: PlaceAt;
   readonly threads?: number;
   /** Objects of a set that nobody has any more: what they held is read and sealed again. To a spool only. */
-  readonly lost?: { readonly packSet: Digest; readonly ranges: readonly ObjectRange[] };
+  readonly lost?: LostSelection;
   /** Packs are closed when they reach this; 64 MiB when absent. Small ones suit a small spool, and tests. */
   readonly packBytesMax?: number;
 }

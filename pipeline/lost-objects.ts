@@ -9,7 +9,7 @@
  */
 import { Failure } from '../domain/failure.ts';
 import type { Digest } from '../domain/names.ts';
-import type { ObjectRange } from '../domain/receipt.ts';
+import type { LostSelection } from '../domain/request.ts';
 import { INDEX_ENTRY_BYTES, INDEX_KEY_BYTES, type IndexPart, openIndexPart } from '../format/chunk-index.ts';
 import { DIGEST_BYTES, toDigest } from '../format/digest.ts';
 import type { Replacement } from '../format/repair.ts';
@@ -29,9 +29,7 @@ interface Named {
   readonly record?: Buffer;
 }
 
-export interface LostOf {
-  readonly packSet: Digest;
-  readonly ranges: readonly ObjectRange[];
+export interface LostOf extends LostSelection {
   readonly trust: Trust;
   readonly indexKey: Uint8Array;
   /** For runs. */
@@ -50,9 +48,12 @@ export class LostObjects {
   }
 
   /** @throws Failure `PacksMissing` when part of the index is not in the vault: it says what was lost */
-  static async find(vault: ObjectStore, { packSet, ranges, trust, indexKey, scratch }: LostOf): Promise<LostObjects> {
+  static async find(
+    vault: ObjectStore,
+    { packSet, ranges, treesOnly, trust, indexKey, scratch }: LostOf,
+  ): Promise<LostObjects> {
     const set = await listObjects([vault], packSet, trust);
-    const objects = selectRanges(set, ranges).flatMap(({ object }) => (object.kind === 'index' ? [] : [object]));
+    const objects = selectRanges(set, ranges).flatMap(({ object }) => (isMended(object, treesOnly) ? [object] : []));
     const numbers = new Map(objects.map(({ name }, number) => [name, number]));
     const wanted = new RunWriter(`${scratch}/wanted`, NUMBER_BYTES);
     for (const object of set.filter(({ kind }) => kind === 'index')) {
@@ -145,6 +146,11 @@ export class LostObjects {
   close(): void {
     this.#wanted.close();
   }
+}
+
+/** Index parts were sent over the line. */
+function isMended({ kind }: StoredObject, treesOnly = false): boolean {
+  return kind === 'tree' || (kind === 'pack' && !treesOnly);
 }
 
 function* entriesOf({ packs, entries }: IndexPart): Generator<{ readonly key: Buffer; readonly pack: StoredObject }> {

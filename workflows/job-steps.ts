@@ -4,11 +4,11 @@
  */
 import { proxyActivities } from '@temporalio/workflow';
 import * as custody from '../domain/custody.ts';
-import { countObjects, mergeRanges, overlap, subtractRanges } from '../domain/drive.ts';
-import type { Digest } from '../domain/names.ts';
+import { countObjects, overlap, subtractRanges } from '../domain/drive.ts';
 import type { ObjectRange, PreparedDrive, RegisteredImport, SentPacks, StagedBackup } from '../domain/receipt.ts';
 import type {
   ControlSteps,
+  LostSelection,
   RecordSteps,
   SourceSteps,
   VaultSteps,
@@ -165,7 +165,10 @@ export class JobSteps {
     const gone = 'done' in passed ? passed.done.missingRanges : ranges;
     this.#log.custody = { ...this.#log.custody, online: [] };
     if ('chose' in passed && passed.chose === 'drop') this.#log.custody = custody.givenUp(this.#log.custody, gone);
-    else if (gone.length > 0) await this.#mend(packSet, gone);
+    else if (gone.length > 0) {
+      await this.#mend(`mend-${this.#log.round}`, { packSet, ranges: gone });
+      this.#log.custody = custody.madeGood(this.#log.custody, gone);
+    }
   }
 
   /** Without directories' records nothing below them is found, and they are small: what is given up is files' data. */
@@ -177,20 +180,23 @@ export class JobSteps {
     const request = { ...this.#of(`trees-${this.#log.round}`), machine, from, packSet, ranges, treesOnly: true };
     const options = dataMoving(queueOf.source(machine), this.#log.job);
     const source = proxyActivities<SourceSteps>({ ...options, summary: `directories of ${machine}` });
-    const step = { name: 'send', queue: options.taskQueue, holdable: true, choices: ['drop'] } as const;
-    await this.#log.gate.pass(step, () => source.sendPacks(request));
+    const step = { name: 'send', queue: options.taskQueue, holdable: true, choices: ['send', 'drop'] } as const;
+    const passed = await this.#log.gate.pass(step, () => source.sendPacks(request));
+    if ('chose' in passed && passed.chose === 'drop') return;
+    const gone = 'done' in passed ? passed.done.missingRanges : ranges;
+    if (gone.length === 0) return;
+    await this.#mend(`mend-trees-${this.#log.round}`, { packSet, ranges: gone, treesOnly: true });
   }
 
   /**
    * What no one has any more: a backup over the line reads its files again and seals what was in them,
    * and a signed repair says what stands for what.
    */
-  async #mend(packSet: Digest, ranges: readonly ObjectRange[]): Promise<void> {
+  async #mend(step: string, lost: LostSelection): Promise<void> {
     const { machine, protection } = this.#log.job;
-    const step = `mend-${this.#log.round}`;
     const from: Waypoint = { kind: 'spool', protection, stageStep: step };
     const time = new Date().toISOString();
-    const stage = { ...this.#of(step), machine, protection, time, to: from, lost: { packSet, ranges } };
+    const stage = { ...this.#of(step), machine, protection, time, to: from, lost };
     const [staged] = await Promise.all([
       this.#atSource(step, (source) => source.stageBackup(stage)),
       this.#atSource(`${step}-send`, (source) => source.sendPacks({ ...this.#of(`${step}-send`), machine, from })),
@@ -198,8 +204,6 @@ export class JobSteps {
     const { point, packSet: set, repair } = staged;
     const state = { ...this.#of(`${step}-state`), machine, from, point, packSet: set, ...(repair && { repair }) };
     await this.#atSource(`${step}-state`, (source) => source.statePoint(state));
-    const { repaired } = this.#log.custody;
-    this.#log.custody = { ...this.#log.custody, repaired: mergeRanges([...repaired, ...ranges]) };
   }
 
   #ask(missing: number) {

@@ -210,9 +210,10 @@ describe('a journey', () => {
     const handle = await startJob(stage, 'given-up');
     await travelled(handle);
     const missingRanges = [{ from: 10, to: 13 }];
-    sites.behaviour.sendPacks = async ({ run, step }) => {
-      return { run, step, receipt: digest(8), objects: OBJECTS - 3, bytes: 1, missing: 3, missingRanges };
-    };
+    sites.behaviour.sendPacks = async ({ run, step, from }) =>
+      from.kind === 'landing'
+        ? { run, step, receipt: digest(8), objects: OBJECTS - 3, bytes: 1, missing: 3, missingRanges }
+        : { run, step, receipt: digest(8), objects: 1, bytes: 1, missing: 0, missingRanges: [] };
     await dock(handle, FIRST);
     await until(handle, asks('PacksMissing'));
     const before = sites.calls.length;
@@ -222,6 +223,32 @@ describe('a journey', () => {
     expect(asked.filter(({ step }) => step === 'giveUp')).toMatchObject([{ request: { ranges: missingRanges } }]);
     const sent = asked.filter(({ step, queue }) => step === 'sendPacks' && queue.startsWith('source'));
     expect(sent).toMatchObject([{ request: { ranges: missingRanges, treesOnly: true } }]);
+  });
+
+  test('records of directories that staging has no more are sealed again, and no file is read for it', async () => {
+    const { sites } = stage;
+    const handle = await startJob(stage, 'given-up-trees');
+    await travelled(handle);
+    const missingRanges = [{ from: 10, to: 13 }];
+    const trees = [{ from: 11, to: 12 }];
+    const lost = { objects: OBJECTS - 3, bytes: 1, missing: 3, missingRanges };
+    sites.behaviour.sendPacks = async ({ run, step, from }) => {
+      if (from.kind === 'landing') return { run, step, receipt: digest(8), ...lost };
+      const ranges = from.kind === 'staging' ? trees : [];
+      return { run, step, receipt: digest(8), objects: 1, bytes: 1, missing: ranges.length, missingRanges: ranges };
+    };
+    const repair = digest(21);
+    await dock(handle, FIRST);
+    await until(handle, asks('PacksMissing'));
+    const before = sites.calls.length;
+    sites.behaviour.stageBackup = async ({ run, step }) => ({ run, step, ...MENDED, repair, goneChunks: 0 });
+    await decide(handle, 'drop');
+    expect(await handle.result()).toMatchObject({ droppedObjects: 3 });
+    const asked = sites.calls.slice(before);
+    const of = (name: string) => asked.filter(({ step }) => step === name).map(({ request }) => request);
+    expect(of('stageBackup')).toMatchObject([{ to: { kind: 'spool' }, lost: { ranges: trees, treesOnly: true } }]);
+    expect(of('statePoint')).toMatchObject([{ repair }]);
+    expect(of('giveUp')).toMatchObject([{ ranges: missingRanges }]);
   });
 
   test('drives that go back are waited for, and the point does not wait for them', async () => {
