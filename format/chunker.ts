@@ -12,106 +12,75 @@
  * the bytes before that are skipped, not hashed. A gear hash by FastCDC's rules (Xia et al., 2016),
  * with thresholds for masks. Keying the table is no secrecy by itself (ePrint 2025/532): chunk
  * lengths never stand outside encryption.
- *
- * Numbers of 64 bits are kept as limbs of 30, 30 and 4 bits: the sum of a doubled limb, an entry's and
- * a carry fits an int32, so that carries need no comparison. One in the loop that branches on
- * random bytes would be mispredicted half of the time (three times slower, measured).
  */
 import { sha256 } from './digest.ts';
+import { gearScan, SCANNED_AT, type Scan } from './gear-scan.ts';
 
 /** A file up to this length is one chunk; and no cut comes earlier. */
 export const WHOLE_FILE_BYTES_MAX = 256 * 1024;
 const CHUNK_BYTES_AIMED = 512 * 1024;
 export const CHUNK_BYTES_MAX = 2 * 1024 * 1024;
-const WINDOW_BYTES = 64;
 const ENTRIES = 256;
-const LIMB_BITS = 30;
-const LIMB = 2 ** LIMB_BITS - 1;
-const TOP = 15;
-const STRICT = LIMB & (-1 << (44 - LIMB_BITS)); // bits of the middle limb that are zero below 2^44
-const LOOSE = LIMB & (-1 << (48 - LIMB_BITS));
-
-/** Four numbers an entry: its limbs (bits 0–29, 30–59, 60–63) and 0, beside each other for the cache. */
-export interface GearTable {
-  readonly limbs: Int32Array;
-}
+const TABLE_BYTES = ENTRIES * 8;
+const STRICT_BITS = 44;
+const LOOSE_BITS = 48;
 
 /**
- * The table of a deduplication domain.
+ * The table of a deduplication domain: 2048 bytes.
  * @param chunkerKey 32 bytes
  */
-export function gearTable(chunkerKey: Uint8Array): GearTable {
-  const bytes = Buffer.alloc(ENTRIES * 8);
+export function gearTable(chunkerKey: Uint8Array): Buffer {
+  const table = Buffer.alloc(TABLE_BYTES);
   const input = Buffer.concat([chunkerKey, Buffer.alloc(1)]);
   for (let entry = 0; entry < ENTRIES; entry++) {
     input[chunkerKey.length] = entry;
-    bytes.set(sha256(input).subarray(0, 8), entry * 8);
+    table.set(sha256(input).subarray(0, 8), entry * 8);
   }
-  return gearTableOf(bytes);
+  return table;
 }
 
-/**
- * A table from its 2048 bytes.
- * @throws RangeError for another length
- */
-export function gearTableOf(bytes: Uint8Array): GearTable {
-  if (bytes.length !== ENTRIES * 8) throw new RangeError(`chunker: a table of ${bytes.length} bytes`);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const limbs = new Int32Array(ENTRIES * 4);
-  for (let entry = 0; entry < ENTRIES; entry++) {
-    const value = view.getBigUint64(entry * 8, true);
-    limbs[entry * 4] = Number(BigInt.asUintN(LIMB_BITS, value));
-    limbs[entry * 4 + 1] = Number(BigInt.asUintN(LIMB_BITS, value >> 30n));
-    limbs[entry * 4 + 2] = Number(value >> 60n);
-  }
-  return { limbs };
-}
-
-/** Cuts by one table. Holds no state between cuts: segments of a file can be cut apart. */
+/** Cuts what lies in its window, by one table. Holds no state between cuts: segments of a file can be cut apart. */
 export class Chunker {
-  readonly #table: GearTable;
+  /** To be filled from its beginning with a file's bytes, from any place in it. */
+  readonly window: Buffer;
+  readonly #scan: Scan;
 
-  constructor(table: GearTable) {
-    this.#table = table;
+  /**
+   * @param table 2048 bytes, as `gearTable` makes them
+   * @param windowBytes of the window
+   * @throws RangeError for a table of another length
+   */
+  constructor(table: Uint8Array, windowBytes: number) {
+    if (table.length !== TABLE_BYTES) throw new RangeError(`chunker: a table of ${table.length} bytes`);
+    const { memory, scan } = gearScan(windowBytes);
+    new Uint8Array(memory).set(table);
+    this.window = Buffer.from(memory, SCANNED_AT, windowBytes);
+    this.#scan = scan;
   }
 
   /**
-   * Where the chunk that begins at `start` ends.
-   * @param end how far `bytes` is filled; 2 MiB behind `start` or more unless the file ends there
+   * Where the chunk that begins at `start` of the window ends.
+   * @param end how far the window is filled; 2 MiB behind `start` or more unless the file ends there
    * @param last whether the file ends at `end`
    * @throws RangeError when more bytes are needed to tell
    */
-  cut(bytes: Uint8Array, start: number, end: number, last: boolean): number {
+  cut(start: number, end: number, last: boolean): number {
     const length = end - start;
+    if (start < 0 || end > this.window.length) throw new RangeError(`chunker: ${start} to ${end} is not in the window`);
     if (length <= 0 || (length < CHUNK_BYTES_MAX && !last))
       throw new RangeError(`chunker: ${length} bytes do not tell where a chunk ends`);
     if (length <= WHOLE_FILE_BYTES_MAX) return end;
     const middle = Math.min(start + CHUNK_BYTES_AIMED, end);
-    const strict = this.#scan(bytes, start + WHOLE_FILE_BYTES_MAX, middle, STRICT);
-    if (strict > 0) return strict;
     const limit = Math.min(start + CHUNK_BYTES_MAX, end);
-    return (middle < limit && this.#scan(bytes, middle, limit, LOOSE)) || limit;
+    return (
+      this.#find(start + WHOLE_FILE_BYTES_MAX, middle, STRICT_BITS) ||
+      (middle < limit && this.#find(middle, limit, LOOSE_BITS)) ||
+      limit
+    );
   }
 
-  /** Position behind the first byte in [from, to) whose hash has these bits and the top limb zero; 0 for none. */
-  #scan(bytes: Uint8Array, from: number, to: number, zero: number): number {
-    const { limbs } = this.#table;
-    let a = 0;
-    let b = 0;
-    let c = 0; // its upper 28 bits are what 64-bit numbers drop
-    for (let at = from - WINDOW_BYTES; at < from; at++) {
-      const entry = (bytes[at] as number) << 2;
-      a = (((a & LIMB) << 1) + (limbs[entry] as number)) | 0;
-      b = (((b & LIMB) << 1) + (((limbs[entry + 1] as number) + (a >>> LIMB_BITS)) | 0)) | 0;
-      c = ((c << 1) + (((limbs[entry + 2] as number) + (b >>> LIMB_BITS)) | 0)) | 0;
-    }
-    for (let at = from; at < to; at++) {
-      const entry = (bytes[at] as number) << 2;
-      a = (((a & LIMB) << 1) + (limbs[entry] as number)) | 0;
-      b = (((b & LIMB) << 1) + (((limbs[entry + 1] as number) + (a >>> LIMB_BITS)) | 0)) | 0;
-      c = ((c << 1) + (((limbs[entry + 2] as number) + (b >>> LIMB_BITS)) | 0)) | 0;
-      if ((b & zero) === 0 && (c & TOP) === 0) return at + 1;
-    }
-    return 0;
+  #find(from: number, to: number, bits: number): number {
+    const end = this.#scan(SCANNED_AT + from, SCANNED_AT + to, bits);
+    return end === 0 ? 0 : end - SCANNED_AT;
   }
 }

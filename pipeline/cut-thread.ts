@@ -38,6 +38,7 @@ const READS_MAX = 3;
 const FRAME_TARGET = 1 * MIB;
 /** Collecting young garbage this often keeps the cipher's slices from piling up outside the heap. */
 const COLLECT_EVERY_BYTES = 4 * MIB;
+const WINDOW_BYTES = SEGMENT_BYTES + CHUNK_BYTES_MAX;
 const NONE = new Uint8Array(0);
 const [TURN, FAILED] = [0, 1];
 
@@ -46,7 +47,6 @@ class Cutter {
   readonly #chunker: Chunker;
   readonly #pack: PackWriter;
   readonly #frame = Buffer.allocUnsafeSlow(FRAME_TARGET);
-  readonly #window = Buffer.allocUnsafeSlow(SEGMENT_BYTES + CHUNK_BYTES_MAX);
   #fill = 0;
   #chunks: ChunkEntry[] = [];
   /** Hashed since the thread began. */
@@ -54,7 +54,7 @@ class Cutter {
 
   constructor(parts: ThreadParts, pack: PackWriter) {
     this.#table = new ChunkTable(parts.table);
-    this.#chunker = new Chunker(gearTable(parts.chunkerKey));
+    this.#chunker = new Chunker(gearTable(parts.chunkerKey), WINDOW_BYTES);
     this.#pack = pack;
   }
 
@@ -138,8 +138,8 @@ class Cutter {
   async #large(source: OpenSource): Promise<Buffer[]> {
     const ids: Buffer[] = [];
     for (let offset = 0; ; ) {
-      const length = source.read(this.#window, offset);
-      const last = length < this.#window.length || offset + length >= source.dataBytes;
+      const length = source.read(this.#chunker.window, offset);
+      const last = length < this.#chunker.window.length || offset + length >= source.dataBytes;
       const cuts = this.#cuts(length, last ? length : length - CHUNK_BYTES_MAX + 1, last);
       await this.#packRuns(cuts, ids);
       if (last) return ids;
@@ -151,7 +151,7 @@ class Cutter {
     const end = Math.min(size, (segment + 1) * SEGMENT_BYTES);
     if (start >= end) return [[], start];
     source.layOut(size);
-    const length = source.read(this.#window.subarray(0, end - start + CHUNK_BYTES_MAX), start);
+    const length = source.read(this.#chunker.window.subarray(0, end - start + CHUNK_BYTES_MAX), start);
     const cuts = this.#cuts(length, Math.min(length, end - start), start + length >= size);
     return [cuts, start + (cuts.at(-1) ?? 0)];
   }
@@ -159,8 +159,7 @@ class Cutter {
   /** Where chunks end in the window, for all that start before `until`. */
   #cuts(length: number, until: number, last: boolean): number[] {
     const cuts: number[] = [];
-    for (let start = 0; start < until; start = cuts.at(-1) ?? length)
-      cuts.push(this.#chunker.cut(this.#window, start, length, last));
+    for (let start = 0; start < until; start = cuts.at(-1) ?? length) cuts.push(this.#chunker.cut(start, length, last));
     return cuts;
   }
 
@@ -169,12 +168,12 @@ class Cutter {
     let run: ChunkEntry[] = [];
     let [runStart, runEnd, start] = [0, 0, 0];
     const close = async (): Promise<void> => {
-      if (run.length > 0) await this.#pack.add(this.#window.subarray(runStart, runEnd), run);
+      if (run.length > 0) await this.#pack.add(this.#chunker.window.subarray(runStart, runEnd), run);
       run = [];
     };
     for (const end of cuts) {
       const length = end - start;
-      const id = sha256(this.#window.subarray(start, end));
+      const id = sha256(this.#chunker.window.subarray(start, end));
       ids.push(id);
       this.bytes += length;
       if (this.#table.insert(id)) {
