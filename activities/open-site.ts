@@ -4,10 +4,10 @@
  */
 import { Context } from '@temporalio/activity';
 import { Failure } from '../domain/failure.ts';
-import type { Hours } from '../domain/hours.ts';
 import { driveLabel } from '../domain/names.ts';
 import type { Progress } from '../domain/receipt.ts';
 import { queueOf } from '../domain/site.ts';
+import type { Timetable } from '../domain/timetable.ts';
 import { type Credentials, encodeCredentials, signerOf, trustOf } from '../format/credentials.ts';
 import type { Signer, Trust } from '../format/signature.ts';
 import type { ChildSecrets, ChildTask, DriveAt, PlaceAccess, PlaceAt, ResultOf } from '../pipeline/child-tasks.ts';
@@ -28,11 +28,13 @@ export interface HostValues {
   readonly accessTo: (url: string, role: SiteRole, endpoint?: string) => PlaceAccess | undefined;
   readonly threads: number | undefined;
   readonly bytesPerSecondMax: number | undefined;
-  /** When that holds; always when absent. */
-  readonly throttleHours?: Hours | undefined;
+  /** What may cross the line. */
+  readonly line?: Timetable | undefined;
   readonly packBytesMax: number | undefined;
   readonly spoolBytesMax: number;
   readonly stallMs: number;
+  /** Data processes take what others leave of disk and processor. */
+  readonly idle?: boolean;
   /** NODE_EXTRA_CA_CERTS, which a data process does not inherit by itself. */
   readonly extraCa?: string | undefined;
 }
@@ -123,12 +125,12 @@ export class Site {
   /** What every task says of its step. */
   step({ run, step }: { readonly run: string; readonly step: string }) {
     const time = new Date(Context.current().info.scheduledTimestampMs).toISOString();
-    const { bytesPerSecondMax, throttleHours } = this.#values;
+    const { bytesPerSecondMax, line } = this.#values;
     const base = { run, step, time, vaultId: this.trust.vaultId };
     return {
       ...base,
       ...(bytesPerSecondMax !== undefined && { bytesPerSecondMax }),
-      ...(throttleHours && { throttleHours }),
+      ...(line && { line }),
     };
   }
 

@@ -94,7 +94,7 @@ function restorePoint(
     stateDirectory: values.stateDirectory,
     ...(values.threads === undefined ? {} : { threads: values.threads }),
     ...(values.bytesPerSecondMax === undefined ? {} : { bytesPerSecondMax: values.bytesPerSecondMax }),
-    ...(values.throttleHours && { throttleHours: values.throttleHours }),
+    ...(values.line && { line: values.line }),
   };
   return runTask(task, { owner, access }, values);
 }

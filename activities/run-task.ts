@@ -10,7 +10,7 @@ import { Context } from '@temporalio/activity';
 import { Failure } from '../domain/failure.ts';
 import type { Progress } from '../domain/receipt.ts';
 import { SECOND } from '../domain/units.ts';
-import { runChild } from '../pipeline/child.ts';
+import { type ChildOptions, runChild } from '../pipeline/child.ts';
 import type { ChildSecrets, ChildTask, ResultOf } from '../pipeline/child-tasks.ts';
 
 /** Often enough for a bar that moves; the SDK lets through one in two seconds. */
@@ -20,13 +20,14 @@ const BEAT_MS = 1 * SECOND;
  * Runs one task as the current activity.
  * @param stallMs how long the child may make no progress
  * @param extraCa a file of certificates it trusts besides the usual ones
+ * @param idle whether it takes only what others leave of disk and processor
  * @param heard told of all progress
  * @throws what the child answered; `Stalled`; the cancellation's reason
  */
 export async function runTask<T extends ChildTask>(
   task: T,
   secrets: ChildSecrets,
-  { stallMs, extraCa }: { readonly stallMs: number; readonly extraCa?: string | undefined },
+  { stallMs, extraCa, idle }: { readonly stallMs: number } & Pick<ChildOptions, 'extraCa' | 'idle'>,
   heard: (progress: Progress) => void = () => {},
 ): Promise<ResultOf<T>> {
   const context = Context.current();
@@ -43,6 +44,7 @@ export async function runTask<T extends ChildTask>(
     return await runChild(task, {
       secrets,
       extraCa,
+      idle,
       signal: AbortSignal.any([context.cancellationSignal, stall.signal]),
       onProgress(news) {
         if (JSON.stringify(news) !== JSON.stringify(progress)) movedAt = performance.now();

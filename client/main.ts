@@ -23,7 +23,7 @@ const COMMON = [
   ['--heartbeat-seconds <n>', 'silence after which a step is tried again'],
 ] as const;
 const SETTING_FLAGS = ['vault', 'machine', 'state-dir', 'host', 'temporal-address', 'temporal-namespace'];
-const MORE_SETTINGS = ['heartbeat-seconds', 'passphrase-file', 'code-file', 'throttle', 'throttle-hours', 'threads'];
+const MORE_SETTINGS = ['heartbeat-seconds', 'passphrase-file', 'code-file', 'throttle', 'bwlimit', 'io', 'threads'];
 
 /** Runs one command line; returns the exit code. */
 export async function run(words: readonly string[]): Promise<number> {

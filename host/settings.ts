@@ -14,10 +14,10 @@ import { type ClientConfigProfile, loadClientConfigProfile } from '@temporalio/e
 import { parse as parseToml } from 'smol-toml';
 import { z } from 'zod';
 import { Failure } from '../domain/failure.ts';
-import { areHours, type Hours, parseHours } from '../domain/hours.ts';
 import { NAME_RULES } from '../domain/names.ts';
 import { NOTICE_KINDS } from '../domain/news.ts';
 import { STALL_MS, TIMEOUTS } from '../domain/site.ts';
+import { parseTimetable, type Timetable } from '../domain/timetable.ts';
 import { GIB, MIB, parseSize, SECOND } from '../domain/units.ts';
 
 const BAYS_DEFAULT = 2;
@@ -33,10 +33,10 @@ const size = z.union([z.number().int().nonnegative(), z.string()]).transform((gi
   context.addIssue({ code: 'custom', message: 'is no size like 64MiB' });
   return z.NEVER;
 });
-
 const packSize = size.refine((bytes) => bytes >= MIB && bytes <= 64 * MIB, { error: 'is not from 1MiB to 64MiB' });
-
-const hours = z.string().refine(areHours, { error: 'is not like mon-fri 08:00-18:00' });
+const timetable = z.string().refine((text) => parseTimetable(text) !== undefined, {
+  error: 'is not like 10MiB, or 08:00,512KiB 18:00,off',
+});
 
 const SCALARS = z.strictObject({
   'state-dir': z.string(),
@@ -54,7 +54,8 @@ const SCALARS = z.strictObject({
   bays: count,
   'spool-size': size,
   throttle: size.optional(),
-  'throttle-hours': hours.optional(),
+  bwlimit: timetable.optional(),
+  io: z.enum(['normal', 'idle']),
   'pack-size': packSize.optional(),
   'passphrase-file': z.string().optional(),
   'passphrase-command': z.string().optional(),
@@ -154,8 +155,10 @@ export interface Settings {
   readonly spoolBytes: number;
   /** Bytes a second a step may move. */
   readonly throttle: number | undefined;
-  /** When that holds; always when absent. */
-  readonly throttleHours: Hours | undefined;
+  /** Bytes a second that may cross a line, by the clock. */
+  readonly bwlimit: Timetable | undefined;
+  /** Idle: data processes take what others leave of disk and processor. */
+  readonly io: 'normal' | 'idle';
   /** At which a pack is closed; the format's own limit when absent. */
   readonly packBytes: number | undefined;
   readonly passphraseFile: string | undefined;
@@ -228,7 +231,8 @@ export function loadSettings(sources: SettingSources = {}): Settings {
     bays: scalars.bays,
     spoolBytes: scalars['spool-size'],
     throttle: scalars.throttle || undefined,
-    throttleHours: scalars['throttle-hours'] === undefined ? undefined : parseHours(scalars['throttle-hours']),
+    bwlimit: parseTimetable(scalars.bwlimit ?? 'off'),
+    io: scalars.io,
     packBytes: scalars['pack-size'],
     passphraseFile: scalars['passphrase-file'],
     passphraseCommand: scalars['passphrase-command'],
@@ -299,6 +303,7 @@ function defaults(environment: Environment): Partial<Record<Scalar, unknown>> {
     'stall-seconds': STALL_MS / SECOND,
     bays: BAYS_DEFAULT,
     'spool-size': SPOOL_DEFAULT,
+    io: 'normal',
   };
 }
 

@@ -147,7 +147,7 @@ async function usedBytes(place: DirectoryStore, prefixes: readonly string[]): Pr
 
 /** Pace, by the data handed out (a hole costs nothing), and the tree packs' own: what the walk waits for. */
 function breather({ task, ground }: PassParts, trees: TreeWriter) {
-  const throttle = new Throttle(task.bytesPerSecondMax, task.throttleHours);
+  const throttle = new Throttle(task.bytesPerSecondMax);
   let taken = 0;
   return async ({ sentBytes }: Readonly<WalkCounts>): Promise<void> => {
     await trees.settled();

@@ -2,10 +2,10 @@
  * What a child process is asked to do, what it must be told in secret, and what it answers. Tasks
  * and answers are plain JSON. A task may stand in a log; secrets cross only the child's stdin.
  */
-import type { Hours } from '../domain/hours.ts';
 import type { Digest } from '../domain/names.ts';
 import type { ObjectRange, Progress, StagedBackup } from '../domain/receipt.ts';
 import type { LostSelection } from '../domain/request.ts';
+import type { Timetable } from '../domain/timetable.ts';
 
 /** A place of bytes as this host sees it: `file:///…`, or `s3://bucket/prefix` with an entry of `secrets.access`. */
 export interface PlaceAt {
@@ -31,8 +31,8 @@ interface Step {
   readonly vaultId: string;
   /** Holds the source back to so many bytes a second; for shared lines and for tests that hit the middle. */
   readonly bytesPerSecondMax?: number;
-  /** When that holds; always when absent. */
-  readonly throttleHours?: Hours;
+  /** And to this what goes from store to store, or from a store to files. */
+  readonly line?: Timetable;
 }
 
 export type Level = 'fast' | 'balanced' | 'default' | 'max';

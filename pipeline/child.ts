@@ -33,6 +33,8 @@ export interface ChildOptions {
   readonly onStart?: (pid: number) => void;
   /** A file of certificates to trust besides the usual ones, for storage behind an authority of one's own. */
   readonly extraCa?: string | undefined;
+  /** Takes what others leave of disk and processor. */
+  readonly idle?: boolean | undefined;
 }
 
 /** A line longer than this is no progress: results are small, lists are files. */
@@ -40,6 +42,8 @@ const LINE_BYTES_MAX = 1 * MIB;
 
 /** Small semi-spaces: a backup's garbage is cipher slices outside the heap. Two arenas keep malloc from hoarding. */
 const NODE_FLAGS = ['--max-semi-space-size=2', '--max-old-space-size=160'];
+/** Each becomes the next, so the process that is started is the child. */
+const IDLY = ['ionice', '--class', 'idle', 'nice', '-n', '19'];
 /** A home that holds nothing: the S3 client asks for one, and a container's user is in no list that could tell. */
 const ENVIRONMENT = { MALLOC_ARENA_MAX: '2', MALLOC_TRIM_THRESHOLD_: '131072', HOME: '/nonexistent' };
 
@@ -50,7 +54,8 @@ const ENVIRONMENT = { MALLOC_ARENA_MAX: '2', MALLOC_TRIM_THRESHOLD_: '131072', H
 export async function runChild<T extends ChildTask>(task: T, options: ChildOptions): Promise<ResultOf<T>> {
   options.signal.throwIfAborted();
   const env = { ...ENVIRONMENT, ...(options.extraCa && { NODE_EXTRA_CA_CERTS: options.extraCa }) };
-  const child = spawn(process.execPath, [...NODE_FLAGS, entryPath()], { env, stdio: 'pipe' });
+  const [program, ...words] = [...(options.idle ? IDLY : []), process.execPath, ...NODE_FLAGS, entryPath()];
+  const child = spawn(program ?? '', words, { env, stdio: 'pipe' });
   const kill = (): void => void child.kill('SIGKILL');
   options.signal.addEventListener('abort', kill);
   let answer: ChildMessage<ResultOf<T>> | undefined;

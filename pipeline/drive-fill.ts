@@ -127,7 +127,7 @@ class DriveFill {
 
   constructor(parts: FillParts) {
     this.#parts = parts;
-    this.#throttle = new Throttle(parts.task.bytesPerSecondMax, parts.task.throttleHours);
+    this.#throttle = new Throttle(parts.task.bytesPerSecondMax);
   }
 
   async run({ credentials }: Actor, keysTo: readonly ObjectStore[]): Promise<Outcome> {

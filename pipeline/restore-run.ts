@@ -194,7 +194,7 @@ class Restore {
     const remaining = plan.share();
     const pool = new RestorePool({ root: task.to, files: plan.filesPath, remaining }, task.threads);
     try {
-      const throttle = new Throttle(task.bytesPerSecondMax, task.throttleHours);
+      const throttle = new Throttle(task.bytesPerSecondMax, task.line);
       await new RestorePacks({ plan, lookup, reader, pool, losses, throttle, report }).run();
     } finally {
       await pool.close();

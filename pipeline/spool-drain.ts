@@ -41,7 +41,7 @@ export async function drainSpool(
   const [spool, vault] = [openStore(new URL(`file://${encodeURI(task.directory)}`).href), openPlace(task.to, secrets)];
   const found = await findReceipt<Outcome>(vault, task, actor.trust);
   if (found) return { ...found.body, receipt: found.receipt };
-  const throttle = new Throttle(task.bytesPerSecondMax, task.throttleHours);
+  const throttle = new Throttle(task.bytesPerSecondMax, task.line);
   const journal = backupStatePath('spool-journal', task);
   await makeDirectoryDurable(path.dirname(journal));
   let [objects, bytes] = [0, 0];

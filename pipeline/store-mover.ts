@@ -34,7 +34,7 @@ export async function sendObjects(task: SendTask, secrets: ChildSecrets, report:
   const only = task.what === 'claim' ? 'index' : task.what === 'trees' ? 'tree' : undefined;
   const listed = selectRanges(set, task.ranges).filter(({ object }) => only === undefined || object.kind === only);
   const log = task.stateDirectory === undefined ? undefined : await SentLog.open(task.stateDirectory, task);
-  const mover = new StoreMover({ from, to, log, throttle: new Throttle(task.bytesPerSecondMax, task.throttleHours) });
+  const mover = new StoreMover({ from, to, log, throttle: new Throttle(task.bytesPerSecondMax, task.line) });
   const bytesTotal = listed.reduce((sum, { object }) => sum + object.length, 0);
   await eachInFlight(listed, OBJECTS_IN_FLIGHT, async (one) => {
     await mover.move(one);

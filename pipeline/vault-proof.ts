@@ -24,7 +24,7 @@ export async function proveObjects(
   const found = await findReceipt<Omit<TransferResult, 'receipt'>>(vault, task, actor.trust);
   if (found) return { ...found.body, receipt: found.receipt };
   const listed = selectRanges(await listObjects([vault], task.packSet, actor.trust));
-  const throttle = new Throttle(task.bytesPerSecondMax, task.throttleHours);
+  const throttle = new Throttle(task.bytesPerSecondMax, task.line);
   const bytesTotal = listed.reduce((sum, { object }) => sum + object.length, 0);
   const lost = new MissingRanges();
   const counts = { objects: 0, bytes: 0, missing: 0, damaged: 0 };

@@ -69,10 +69,11 @@ export function hostValues(settings: Settings): HostValues {
     accessTo: (url, role, endpoint) => storageAccess(settings, url, role, endpoint),
     threads: settings.threads,
     bytesPerSecondMax: settings.throttle,
-    throttleHours: settings.throttleHours,
+    line: settings.bwlimit,
     packBytesMax: settings.packBytes,
     spoolBytesMax: settings.spoolBytes,
     stallMs: settings.stallMs,
+    idle: settings.io === 'idle',
     extraCa: settings.environment.NODE_EXTRA_CA_CERTS,
   };
 }

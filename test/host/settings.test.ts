@@ -87,12 +87,12 @@ describe('settings', () => {
   });
 
   test('sizes and seconds are read as people write them', () => {
-    near('throttle = "10MiB"\nthrottle-hours = "mon-fri 08:00-18:00"\nheartbeat-seconds = 5\n');
-    const { throttle, throttleHours, heartbeatMs } = loadSettings(sources);
+    near('throttle = "10MiB"\nbwlimit = "mon-08:00,1MiB fri-18:00,off"\nheartbeat-seconds = 5\n');
+    const { throttle, bwlimit, heartbeatMs } = loadSettings(sources);
     expect([throttle, heartbeatMs]).toEqual([10 * 1024 * 1024, 5000]);
-    expect(throttleHours).toEqual({ days: [1, 2, 3, 4, 5], from: 480, to: 1080 });
-    near('throttle-hours = "by day"\n');
-    expect(() => loadSettings(sources)).toThrow('throttle-hours');
+    expect(bwlimit).toEqual([{ minute: 1920, bytesPerSecond: 1_048_576 }, { minute: 8280 }]);
+    near('bwlimit = "by day"\n');
+    expect(() => loadSettings(sources)).toThrow('bwlimit');
   });
 
   test.each([

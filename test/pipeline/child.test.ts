@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -55,6 +55,26 @@ describe('a child', () => {
     });
     await expect(attempt).rejects.toThrow('cancelled');
     expect(isAlive(pid)).toBe(false);
+  });
+
+  test('that shall be idle is behind all others at disk and processor', async () => {
+    const killer = new AbortController();
+    let classes = '';
+    let pid = 0;
+    const attempt = perform(slowTask(), vault.secrets, {
+      signal: killer.signal,
+      idle: true,
+      onStart: (started) => {
+        pid = started;
+      },
+      onProgress: () => {
+        const disk = execFileSync('ionice', ['-p', `${pid}`], { encoding: 'utf8' });
+        classes = `${disk.trim()} ${readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/.*\) /, '').split(' ')[16]}`;
+        killer.abort(new Error('seen'));
+      },
+    });
+    await expect(attempt).rejects.toThrow('seen');
+    expect([classes, isAlive(pid)]).toEqual(['idle 19', false]);
   });
 
   test('killed by someone else is a failure by name', async () => {

@@ -125,6 +125,7 @@ export async function perform<T extends ChildTask>(
     onProgress?: (progress: Progress) => void;
     onStart?: (pid: number) => void;
     extraCa?: string;
+    idle?: boolean;
   } = {},
 ): Promise<ResultOf<T>> {
   const lines: string[] = [];
@@ -136,6 +137,7 @@ export async function perform<T extends ChildTask>(
       log: (line) => lines.push(line),
       ...(options.onStart ? { onStart: options.onStart } : {}),
       extraCa: options.extraCa,
+      idle: options.idle,
     });
   } catch (error) {
     if (lines.length > 0) process.stderr.write(`${lines.slice(0, 20).join('\n')}\n`);

@@ -2,8 +2,10 @@ import { describe, expect, test } from '@jest/globals';
 import { MIB } from '../../domain/units.ts';
 import { Throttle } from '../../pipeline/throttle.ts';
 
-const ALWAYS = { days: [0, 1, 2, 3, 4, 5, 6], from: 0, to: 1440 };
-const NEVER = { ...ALWAYS, days: [] };
+const EVENING = [
+  { minute: 0, bytesPerSecond: MIB / 100 }, // a hundred seconds for each
+  { minute: 18 * 60 },
+];
 
 async function milliseconds(throttle: Throttle): Promise<number> {
   const begun = performance.now();
@@ -16,17 +18,17 @@ describe('a throttle', () => {
     expect(await milliseconds(new Throttle(4 * MIB))).toBeGreaterThan(450);
   });
 
-  test('holds in its hours, and outside of them not', async () => {
-    expect(await milliseconds(new Throttle(4 * MIB, ALWAYS))).toBeGreaterThan(450);
-    expect(await milliseconds(new Throttle(4 * MIB, NEVER))).toBeLessThan(200);
+  test('holds to the lower of its own rate and the line’s', async () => {
+    expect(await milliseconds(new Throttle(undefined, [{ minute: 0, bytesPerSecond: 4 * MIB }]))).toBeGreaterThan(450);
+    expect(await milliseconds(new Throttle(4 * MIB, [{ minute: 0 }]))).toBeGreaterThan(450);
+    expect(await milliseconds(new Throttle(undefined, [{ minute: 0 }]))).toBeLessThan(200);
   });
 
-  test('lets go whoever waits when its hours end', async () => {
-    let now = new Date(2026, 10, 23, 17, 59);
-    const hours = { ...ALWAYS, to: 18 * 60 };
-    const throttle = new Throttle(MIB / 100, hours, () => now); // a hundred seconds
+  test('lets go whoever waits when the line’s rate changes', async () => {
+    let now = new Date(2026, 10, 22, 17, 59); // a Sunday
+    const throttle = new Throttle(undefined, EVENING, () => now);
     setTimeout(() => {
-      now = new Date(2026, 10, 23, 18, 0);
+      now = new Date(2026, 10, 22, 18, 0);
     }, 200);
     expect(await milliseconds(throttle)).toBeLessThan(2_000);
   });
