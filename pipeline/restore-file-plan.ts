@@ -13,7 +13,7 @@ import type { ChunkLookup, Located } from './chunk-lookup.ts';
 import { DataLayout, type Extent } from './data-layout.ts';
 import { type ConflictRule, judge } from './restore-conflict.ts';
 import { beginFile, placeFile } from './restore-file.ts';
-import type { RestoreLosses } from './restore-losses.ts';
+import { CHUNKS_LOST, type RestoreLosses } from './restore-losses.ts';
 import { encodePiece, ID_BYTES, type PlannedFile, type PlanSpot } from './restore-piece.ts';
 import { asBuffer, attributesOf, type RestorePlan, type TargetDirectory } from './restore-plan.ts';
 import type { TreeLoader } from './tree-loader.ts';
@@ -85,7 +85,7 @@ export class FilePlanner {
     try {
       await this.#pieces(entry, file, { spot, fresh });
     } catch (error) {
-      losses.addFile(spot);
+      losses.addFile(spot, CHUNKS_LOST);
       throw error;
     }
   }

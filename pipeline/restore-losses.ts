@@ -4,10 +4,11 @@ import type { PlanSpot } from './restore-piece.ts';
 
 /** The rest is counted: results travel through histories of the owner's own. */
 const NAMED_MAX = 100;
+export const CHUNKS_LOST = 'its chunks are lost';
 
 export class RestoreLosses {
   readonly #named: Mismatch[] = [];
-  readonly #files = new Map<number, PlanSpot>();
+  readonly #files = new Map<number, { readonly spot: PlanSpot; readonly reason: string }>();
   #count = 0;
 
   get count(): number {
@@ -25,10 +26,15 @@ export class RestoreLosses {
   }
 
   /** A planned file that will not be whole, so that no more is written to it. @returns false when it was lost before */
-  addFile(file: PlanSpot): boolean {
-    if (this.#files.has(file.position)) return false;
-    this.#files.set(file.position, file);
+  addFile(spot: PlanSpot, reason: string): boolean {
+    if (this.#files.has(spot.position)) return false;
+    this.#files.set(spot.position, { spot, reason });
     return true;
+  }
+
+  /** Why a planned file will not be whole. */
+  reasonOf({ position }: PlanSpot): string | undefined {
+    return this.#files.get(position)?.reason;
   }
 
   isLost(position: number): boolean {
@@ -36,7 +42,7 @@ export class RestoreLosses {
   }
 
   /** Planned files that are not whole: what was begun of them is to be removed. */
-  files(): Iterable<PlanSpot> {
-    return this.#files.values();
+  files(): readonly PlanSpot[] {
+    return [...this.#files.values()].map(({ spot }) => spot);
   }
 }

@@ -144,7 +144,7 @@ export class RestorePacks {
 
   #loseFile(spot: PlanSpot, reason: string, kept: boolean): void {
     const { losses, plan } = this.#parts;
-    if (kept || losses.addFile(spot)) losses.add(plan.readFile<PlannedFile>(spot).path, reason);
+    if (kept || losses.addFile(spot, reason)) losses.add(plan.readFile<PlannedFile>(spot).path, reason);
   }
 
   #report(): void {

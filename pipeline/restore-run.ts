@@ -214,8 +214,9 @@ class Restore {
 
   async #link({ path, first }: PlannedLink): Promise<void> {
     const [tree, counts] = [this.#tree, this.#plan.counts];
-    if (first.file && this.#losses.isLost(first.file.position)) {
-      this.#losses.add(path, 'its chunks are lost');
+    const lost = first.file && this.#losses.reasonOf(first.file);
+    if (lost !== undefined) {
+      this.#losses.add(path, lost);
       return;
     }
     const bytes = tree.status(first.path);

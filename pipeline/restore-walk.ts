@@ -17,7 +17,7 @@ import type { ConflictRule, Verdict } from './restore-conflict.ts';
 import { judge } from './restore-conflict.ts';
 import { endsRestore } from './restore-file.ts';
 import type { FilePlanner } from './restore-file-plan.ts';
-import type { RestoreLosses } from './restore-losses.ts';
+import { CHUNKS_LOST, type RestoreLosses } from './restore-losses.ts';
 import { asBuffer, attributesOf, type RestorePlan, TargetDirectory } from './restore-plan.ts';
 import type { Selection, Wanted } from './restore-selection.ts';
 import type { TreeLoader } from './tree-loader.ts';
@@ -111,7 +111,7 @@ export class RestoreWalk {
       if (entry.type === 'file') await files.plan(entry, directory);
       else await this.#other(entry, directory);
     } catch (error) {
-      if (isLost(error)) losses.add(path, 'its chunks are lost');
+      if (isLost(error)) losses.add(path, CHUNKS_LOST);
       else if (endsRestore(error)) throw error;
       else losses.add(path, errnoOf(error));
     }

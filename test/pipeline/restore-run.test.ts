@@ -238,6 +238,14 @@ describe('a damaged vault', () => {
     expect(notRestored(task)).toBe(result.mismatchCount);
   });
 
+  test('names of one file are lost for one reason', async () => {
+    const copy = copyOfVault();
+    rmSync(path.join(copy, 'packs'), { recursive: true });
+    const paths = ['one', 'one-again', 'far'].map((name) => `${source}/odd/${name}`);
+    const { mismatches } = await perform(restoreTask({ vault: { url: `file://${copy}` }, paths }), secrets);
+    expect(mismatches.map(({ reason }) => reason)).toEqual(Array(3).fill('a pack is missing or damaged'));
+  });
+
   test('a flipped bit in a pack costs the files it touches, and never comes out', async () => {
     const copy = copyOfVault();
     const pack = path.join(copy, packs[1] ?? '');
