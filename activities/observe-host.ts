@@ -6,6 +6,8 @@
  *   away, and one that was stopped has said so. The clocks of hosts may differ by half of it.
  * - pollers, for workers or servers that know no heartbeats: a long poll is renewed within a minute.
  *
+ * Who is not there at the first look is looked for once more: a worker that has just been started polls in a moment.
+ *
  * Waiting is a failure that is tried again: it costs neither a slot nor an event of history.
  */
 import { ApplicationFailure, Context, getClient } from '@temporalio/activity';
@@ -15,6 +17,7 @@ import type { ControlSteps, ObserveRequest } from '../domain/request.ts';
 import { SECOND } from '../domain/units.ts';
 
 const CALL_MS = 10 * SECOND;
+const SECOND_LOOK_MS = 10 * SECOND;
 const POLL_RENEWED_MS = 75 * SECOND;
 /** temporal.api.enums.v1: the numbers of a wire format. */
 const WORKER_RUNNING = 1;
@@ -27,11 +30,14 @@ export function observing({ heartbeatMs }: { readonly heartbeatMs: number }): Pi
   return {
     async observeHost({ queue, until }: ObserveRequest): Promise<HostSeen> {
       const present = await isPolled(queue, heartbeatMs);
-      if (present === (until === 'present')) return { queue, present };
+      const isFirst = Context.current().info.attempt === 1;
+      const isSudden = isFirst && !present && until === 'absent';
+      if (present === (until === 'present') && !isSudden) return { queue, present };
       throw ApplicationFailure.create({
         type: 'Waiting',
         message: `the queue ${queue} is ${present ? 'polled' : 'not polled'}`,
         category: ApplicationFailureCategory.BENIGN,
+        ...(isSudden && { nextRetryDelay: Math.min(SECOND_LOOK_MS, heartbeatMs / 2) }),
       });
     },
   };

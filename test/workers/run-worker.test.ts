@@ -110,6 +110,13 @@ describe('a host', () => {
     const failure = call('observeHost', { queue: 'copy.nobody', until: 'present' }, 1);
     await expect(failure).rejects.toMatchObject({ cause: { type: 'Waiting', category: 'BENIGN' } });
   });
+
+  test('is away only when a second look says so: a worker that was just started polls in a moment', async () => {
+    const once = call('observeHost', { queue: 'copy.nobody', until: 'absent' }, 1);
+    await expect(once).rejects.toMatchObject({ cause: { type: 'Waiting' } });
+    const twice = call('observeHost', { queue: 'copy.nobody', until: 'absent' }, 2);
+    await expect(twice).resolves.toEqual({ queue: 'copy.nobody', present: false });
+  });
 });
 
 describe('a worker that is told to stop', () => {
