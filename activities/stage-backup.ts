@@ -18,8 +18,6 @@ import type { BackupTask, PlaceAt } from '../pipeline/child-tasks.ts';
 import { readRecord } from '../store/records.ts';
 import { type HostValues, Site } from './open-site.ts';
 
-const LEVEL = 'default';
-
 /** The activity. */
 export function staging(values: HostValues): Pick<SourceSteps, 'stageBackup'> {
   return {
@@ -33,7 +31,6 @@ export function staging(values: HostValues): Pick<SourceSteps, 'stageBackup'> {
         machine,
         protection,
         ...(await readItems(site, protection)),
-        level: LEVEL,
         to: targetOf(site, values, request),
         stateDirectory: values.stateDirectory,
         vault: site.vaultAt,

@@ -50,8 +50,17 @@ export class FrameSealer {
   readonly #compressor = new CCtx();
   readonly #squeezed = Buffer.allocUnsafeSlow(compressBound(FRAME_BYTES_MAX));
 
+  #level = 0;
+
   /** @param level zstd level; 3 is the measured optimum of time and size */
   constructor(level: number) {
+    this.level = level;
+  }
+
+  /** From the next frame on. */
+  set level(level: number) {
+    if (level === this.#level) return;
+    this.#level = level;
     this.#compressor.setParameter(CParameter.compressionLevel, level);
   }
 

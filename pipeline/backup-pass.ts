@@ -26,8 +26,6 @@ import { Throttle } from './throttle.ts';
 import { TreeWriter } from './tree-writer.ts';
 
 const FOLLOW_MS = 250;
-/** zstd's own numbers: 2.6, 2.3, 2 and 1.1 times as fast as restic's default, and smaller from `default` on. */
-const LEVELS = { fast: 1, balanced: 2, default: 3, max: 6 } as const;
 
 export interface PassParts extends GroundParts {
   readonly ground: BackupGround;
@@ -128,7 +126,7 @@ function packParts(
     indexKey: putKey.indexKey,
   };
   const bytesMax = task.packBytesMax ?? PACK_BYTES_MAX;
-  return { kind, level: LEVELS[task.level], keys, url: place.url, folder: place.folder, bytesMax, gate };
+  return { kind, keys, url: place.url, folder: place.folder, bytesMax, gate };
 }
 
 function openGate({ task, place }: PassParts, gate: SharedArrayBuffer): SpoolGate | undefined {

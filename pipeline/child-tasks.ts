@@ -35,8 +35,6 @@ interface Step {
   readonly line?: Timetable;
 }
 
-export type Level = 'fast' | 'balanced' | 'default' | 'max';
-
 export interface BackupTask extends Step {
   readonly kind: 'backup';
   readonly machine: string;
@@ -45,7 +43,6 @@ export interface BackupTask extends Step {
   readonly items: readonly string[];
   /** Globs against the absolute path: `*`, `**`, `?`, `[…]`; one without a slash matches a name anywhere. */
   readonly excludes: readonly string[];
-  readonly level: Level;
   readonly to: StagingTarget | SpoolTarget;
   /** Machine state: the catalog, its lock, the spool's journal. */
   readonly stateDirectory: string;

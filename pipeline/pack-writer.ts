@@ -6,12 +6,12 @@ import { type ChunkEntry, type FrameRow, PackBuilder, type PackKeys, type PackKi
 import type { StoredObject } from '../format/stored-object.ts';
 import { DirectoryStore } from '../store/directory-store.ts';
 import { DirectWriter } from '../store/durable-file.ts';
+import { LevelChoice } from './level-choice.ts';
 import { placeOf } from './object-list.ts';
 
 /** What a writer of packs works with; crosses to threads as it is. */
 export interface PackParts {
   readonly kind: PackKind;
-  readonly level: number;
   readonly keys: PackKeys;
   /** The place, a directory. */
   readonly url: string;
@@ -41,6 +41,7 @@ export class PackWriter {
   readonly #store: DirectoryStore;
   readonly #file = new DirectWriter();
   readonly #sealing: { sealer: FrameSealer; opener: FrameOpener; into: Buffer };
+  readonly #choice = new LevelChoice();
   #builder: PackBuilder | undefined;
   #digesting = new Digesting();
   /** Written since the writer was made. */
@@ -56,7 +57,7 @@ export class PackWriter {
     this.#beginning = beginning;
     this.#store = new DirectoryStore(parts.url, parts.folder);
     this.#sealing = {
-      sealer: new FrameSealer(parts.level),
+      sealer: new FrameSealer(this.#choice.level),
       opener: new FrameOpener(),
       into: Buffer.allocUnsafeSlow(SEALED_BYTES_MAX),
     };
@@ -64,14 +65,19 @@ export class PackWriter {
 
   /** Stores one frame. */
   async add(plain: Uint8Array, chunks: readonly ChunkEntry[]): Promise<void> {
+    const begun = performance.now();
     if (this.#builder && !this.#fits(this.#builder, plain.length, chunks.length)) await this.end();
     if (!this.#builder) {
       await this.#beginning();
       await this.#begin();
     }
+    const ready = performance.now();
     const piece = this.#builder?.add(plain, chunks, this.#sealing);
     if (!piece) throw new Error('a pack was not begun');
+    const made = performance.now();
     await this.#append(piece);
+    this.#choice.note(plain.length, made - ready, ready - begun + performance.now() - made);
+    this.#sealing.sealer.level = this.#choice.level;
   }
 
   /** Closes the pack that is open, if there is one. */

@@ -165,7 +165,6 @@ export function stagingTask(
     protection: 'home',
     items: [source],
     excludes: [],
-    level: 'default',
     to: { kind: 'staging', place: { url: `file://${bench.at('staging')}` } },
     stateDirectory: bench.at('state'),
     threads: 2,
