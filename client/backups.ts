@@ -1,11 +1,12 @@
 /** `backup …`: runs over the line, fired by the schedule or by a person. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ScheduleOverlapPolicy, type WorkflowExecutionInfo } from '@temporalio/client';
 import type { Attention } from '../domain/attention.ts';
 import { EXIT, Failure } from '../domain/failure.ts';
 import type { SentBackup } from '../domain/receipt.ts';
 import type { BackupRequest } from '../domain/request.ts';
 import { backupId, type JobStatus, scheduleId, upkeepId } from '../domain/seeding-job.ts';
-import { formatSize } from '../domain/units.ts';
+import { formatSize, SECOND } from '../domain/units.ts';
 import { connectClient, type TemporalClient } from '../host/connections.ts';
 import { workStatus } from '../workflows/definitions.ts';
 import { follow, handOver, uiPage } from './follow.ts';
@@ -21,6 +22,9 @@ import { failingLine, underWay } from './under-way.ts';
 import { enterVault } from './vault-door.ts';
 
 const LISTED_MAX = 50;
+/** In which a schedule that was triggered starts its workflow. */
+const START_MS = 15 * SECOND;
+const START_LOOK_MS = 50;
 
 /** `backup now PROTECTION` */
 export async function backupNow(call: Invocation): Promise<number | undefined> {
@@ -83,11 +87,11 @@ async function trigger(
     });
   const before = new Set(info.recentActions.map(({ action }) => action.workflow.workflowId));
   await temporal.call(() => schedule.trigger(ScheduleOverlapPolicy.SKIP));
-  for (let tries = 0; tries < 50; tries += 1) {
+  for (const end = Date.now() + START_MS; Date.now() < end; ) {
     const { info: now } = await temporal.call(() => schedule.describe());
     const fresh = now.recentActions.find(({ action }) => !before.has(action.workflow.workflowId));
     if (fresh) return fresh.action.workflow.workflowId;
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await sleep(START_LOOK_MS);
   }
   throw new Failure('Unreachable', 'the schedule did not start a backup', { next: 'seedship backup list' });
 }

@@ -11,7 +11,8 @@ import { workflowPage } from '../host/settings.ts';
 import type { Invocation } from './invocation.ts';
 import { failingLine, underWay } from './under-way.ts';
 
-const LOOK_MS = 1 * SECOND;
+/** Between two looks: an eighth of the time gone by. Short work is not waited for, long work not disturbed. */
+const [LOOK_LEAST_MS, LOOK_MOST_MS] = [SECOND / 10, SECOND];
 /** A server that restarts is back in seconds; a follower need not end for that. */
 const PATIENCE_MS = 60 * SECOND;
 
@@ -42,7 +43,8 @@ export async function follow(call: Invocation, temporal: TemporalClient, work: F
   process.once('SIGINT', detach);
   const seconds = Number(call.text('timeout') ?? Number.POSITIVE_INFINITY);
   if (!(seconds >= 0)) throw new Failure('Usage', '--timeout is no number of seconds');
-  const deadline = Date.now() + seconds * SECOND;
+  const begun = Date.now();
+  const deadline = begun + seconds * SECOND;
   let lost = 0;
   const told = new Set<string>(); // a step that fails the same way again is no news
   try {
@@ -64,7 +66,8 @@ export async function follow(call: Invocation, temporal: TemporalClient, work: F
         if (Date.now() - lost > PATIENCE_MS) throw error;
       }
       if (Date.now() >= deadline) throw timedOut(call, work.workflowId);
-      await sleep(LOOK_MS, undefined, { signal: detached.signal }).catch(() => {});
+      const pause = Math.min(LOOK_MOST_MS, Math.max(LOOK_LEAST_MS, (Date.now() - begun) / 8));
+      await sleep(pause, undefined, { signal: detached.signal }).catch(() => {});
     }
   } finally {
     process.off('SIGINT', detach);

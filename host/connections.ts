@@ -4,7 +4,7 @@
  */
 import { Client, Connection, isGrpcDeadlineError, isGrpcServiceError } from '@temporalio/client';
 import { toClientOptions } from '@temporalio/envconfig';
-import { NativeConnection } from '@temporalio/worker';
+import type { NativeConnection } from '@temporalio/worker';
 import { Failure } from '../domain/failure.ts';
 import { SECOND } from '../domain/units.ts';
 import type { Settings } from './settings.ts';
@@ -53,7 +53,8 @@ export async function connectClient({ temporal }: Settings): Promise<TemporalCli
 
 /** One a process: its workers share it. @throws Failure `Unreachable` */
 export async function connectWorker({ temporal }: Settings): Promise<NativeConnection> {
-  const connecting = NativeConnection.connect(optionsOf(temporal));
+  const sdk = await import('@temporalio/worker'); // a third of what a command would load at its start
+  const connecting = sdk.NativeConnection.connect(optionsOf(temporal));
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(unreachable()), CONNECT_MS);
