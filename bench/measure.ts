@@ -2,7 +2,14 @@
 import { closeSync, lstatSync, openSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { machineSeconds, ProcessWatch, reapedSeconds, type SeenProcess, treeSeconds } from './process-watch.ts';
+import {
+  machineSeconds,
+  ProcessWatch,
+  reapedSeconds,
+  type SeenProcess,
+  TICKS_PER_SECOND,
+  treeSeconds,
+} from './process-watch.ts';
 import { type Environment, type Programs, told } from './programs.ts';
 
 const CHILD = 'pipeline/child-entry.js';
@@ -24,7 +31,7 @@ export interface Measured {
   readonly cpuSeconds: number;
   /** Of the one process that moves the bytes. */
   readonly peakBytes: number;
-  /** Life of the processes that move bytes, one after the other; absent for a tool that is one process. */
+  /** While processes that move bytes lived; absent for a tool that is one process. */
   readonly childSeconds?: number;
   /** Of the biggest process that started such a one, while it lived. */
   readonly parentBytes?: number;
@@ -88,12 +95,22 @@ export function isNoisy(run: Pick<Measured, 'wallSeconds' | 'foreignSeconds' | '
 
 function memoryOf(seen: readonly SeenProcess[]): Pick<Measured, 'peakBytes' | 'childSeconds' | 'parentBytes'> {
   const children = seen.filter(({ command }) => command.includes(CHILD));
-  const childSeconds = children.reduce((sum, { seconds }) => sum + seconds, 0);
   return {
     peakBytes: peakOf(children),
-    childSeconds,
+    childSeconds: secondsOf(children),
     parentBytes: Math.max(0, ...children.map((one) => one.parentBytes)),
   };
+}
+
+/** While at least one of them lived: a backup's mover begins beside it. */
+function secondsOf(seen: readonly SeenProcess[]): number {
+  let [sum, until] = [0, 0];
+  for (const { startedTicks, seconds } of seen.toSorted((a, b) => a.startedTicks - b.startedTicks)) {
+    const from = startedTicks / TICKS_PER_SECOND;
+    sum += Math.max(0, from + seconds - Math.max(from, until));
+    until = Math.max(until, from + seconds);
+  }
+  return sum;
 }
 
 function peakOf(seen: readonly SeenProcess[]): number {

@@ -11,7 +11,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 
 const LOOK_MS = 40;
 /** USER_HZ: fixed at 100 on every architecture that Node runs on. */
-const TICKS_PER_SECOND = 100;
+export const TICKS_PER_SECOND = 100;
 /** Fields of /proc/PID/stat behind the name, which may hold anything: state is 0. */
 const FIELD = { parent: 1, user: 11, system: 12, reapedUser: 13, reapedSystem: 14, started: 19 } as const;
 
