@@ -13,13 +13,13 @@
  *
  * On one core: `taskset -c 0 npm run bench -- --name backup-one-core`.
  */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { GIB, parseSize } from '../domain/units.ts';
-import { findTemporal, serverSearch } from '../host/server-programs.ts';
+import { makeCorpus, onMachine, versionsOf } from './ground.ts';
 import { PEERS } from './peers.ts';
 import { Programs } from './programs.ts';
 import { markdown, type Report, rowsOf } from './report.ts';
@@ -67,63 +67,17 @@ function orderOf(words: readonly string[]): Order | undefined {
   }
 }
 
-/** The folder that is backed up; what is known of it. One that was made before is used again. */
-async function makeCorpus({ work, bytes, small }: Order, programs: Programs): Promise<unknown> {
-  const [folder, told] = [path.join(work, 'corpus'), path.join(work, 'corpus.json')];
-  if (existsSync(told) && existsSync(folder)) {
-    const known: { asked?: number; files?: number } = JSON.parse(readFileSync(told, 'utf8'));
-    if (small > 0 ? known.files === small : known.asked === bytes) return known;
-  }
-  rmSync(told, { force: true }); // it must not speak of a folder that is half made
-  say(`making a folder of ${small > 0 ? `${small} small files` : `${bytes} bytes`}`);
-  const what = small > 0 ? ['--files', String(small)] : ['--bytes', String(bytes)];
-  await programs.must(['python3', path.join(ROOT, 'bench', 'make_corpus.py'), folder, ...what]);
-  return JSON.parse(readFileSync(told, 'utf8'));
-}
-
-/** The first line of what a program says of its version; absent when it is not there. */
-async function versionOf(programs: Programs, ...command: string[]): Promise<string | undefined> {
-  const ended = await programs.run(command).catch(() => undefined);
-  return ended?.status === 0 ? ended.stdout.split('\n')[0]?.trim() : undefined;
-}
-
-async function versionsOf(
-  programs: Programs,
-  wanted: readonly string[],
-): Promise<Pick<Report, 'versions' | 'missing'>> {
-  const temporal = await findTemporal(serverSearch(process.env));
-  const asked: Record<string, string | undefined> = {
-    seedship: await versionOf(programs, process.execPath, path.join(ROOT, 'dist/client/main.js'), 'version'),
-    commit: await versionOf(programs, 'git', '-C', ROOT, 'describe', '--always', '--dirty'),
-    temporal: await versionOf(programs, temporal, '--version'),
-    rsync: await versionOf(programs, 'rsync', '--version'),
-    kernel: os.release(),
-  };
-  const missing = asked.rsync ? [] : ['rsync is not on PATH, so no restore is compared: apt-get install -y rsync'];
-  for (const { name, version, cure } of PEERS.filter(({ name }) => wanted.includes(name))) {
-    asked[name] = await versionOf(programs, ...version);
-    if (asked[name] === undefined) missing.push(`${name} is not on PATH, so we are not compared with it: ${cure}`);
-  }
-  const versions = Object.entries(asked).flatMap(([name, version]) => (version ? [[name, version]] : []));
-  return { versions: Object.fromEntries(versions), missing };
-}
-
-function machine(): Report['machine'] {
-  const [first] = os.cpus();
-  const memoryGib = Math.round(os.totalmem() / GIB);
-  return { processor: first?.model.trim() ?? 'unknown', processors: os.availableParallelism(), memoryGib };
-}
-
 function say(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
 async function bench(order: Order, programs: Programs): Promise<Report> {
   mkdirSync(order.work, { recursive: true });
-  const { versions, missing } = await versionsOf(programs, order.peers);
+  const wanted = PEERS.filter(({ name }) => order.peers.includes(name));
+  const { versions, missing } = await versionsOf(programs, Object.fromEntries(wanted.map((peer) => [peer.name, peer])));
   for (const [name, version] of Object.entries(versions)) say(`${name.padEnd(10)}${version}`);
   for (const line of missing) say(`missing: ${line}`);
-  const corpus = await makeCorpus(order, programs);
+  const corpus = await makeCorpus({ ...order, say }, programs);
   const { rounds, cold } = order;
   const [run, folder] = [path.join(order.work, 'run'), path.join(order.work, 'corpus')];
   const series = new Series({
@@ -138,7 +92,16 @@ async function bench(order: Order, programs: Programs): Promise<Report> {
   const measured = await series.run();
   const conditions = [...(cold ? ['cold cache'] : []), ...(os.availableParallelism() === 1 ? ['one core'] : [])];
   const at = new Date().toISOString();
-  return { at, machine: machine(), versions, missing, corpus, rounds, conditions: conditions.join(', '), ...measured };
+  return {
+    at,
+    machine: onMachine(),
+    versions,
+    missing,
+    corpus,
+    rounds,
+    conditions: conditions.join(', '),
+    ...measured,
+  };
 }
 
 function write(report: Report, { out, name }: Order): void {

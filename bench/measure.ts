@@ -24,7 +24,7 @@ export type Operation = (typeof OPERATIONS)[number];
 
 export interface Measured {
   readonly tool: string;
-  readonly operation: Operation;
+  readonly operation: string;
   readonly round: number;
   readonly wallSeconds: number;
   /** User and system, of the command and of everything it makes others do: workers, children, servers. */
@@ -45,12 +45,14 @@ export interface Measured {
 
 export interface Run {
   readonly tool: string;
-  readonly operation: Operation;
+  readonly operation: string;
   readonly round: number;
   readonly command: readonly string[];
   readonly environment: Environment;
   /** Processes that run before and after, and work for it. */
   readonly servers: readonly number[];
+  /** Of the servers' processes, those whose CPU is not theirs whom they work for. */
+  readonly apart?: RegExp;
   readonly log: string;
   /** Nothing of any file is left in memory. */
   readonly cold: boolean;
@@ -64,7 +66,8 @@ export async function measure(run: Run, programs: Programs): Promise<Measured> {
   await sleep(SETTLE_MS);
   const log = openSync(run.log, 'a');
   const before = {
-    tree: treeSeconds(run.servers),
+    tree: treeSeconds(run.servers, run.apart),
+    servers: treeSeconds(run.servers),
     own: process.cpuUsage(),
     reaped: reapedSeconds(),
     machine: machineSeconds(),
@@ -72,15 +75,22 @@ export async function measure(run: Run, programs: Programs): Promise<Measured> {
   const begun = performance.now();
   const child = programs.start(run.command, run.environment, ['ignore', log, log]);
   closeSync(log);
-  const watch = new ProcessWatch(() => [...run.servers, ...(child.pid === undefined ? [] : [child.pid])]);
+  const workers = tool === OURS ? run.servers : []; // others only use them
+  const watch = new ProcessWatch(() => [...workers, ...(child.pid === undefined ? [] : [child.pid])]);
   const status = await programs.ended(child).finally(() => watch.stop());
   const wallSeconds = (performance.now() - begun) / 1000;
   const seen = watch.stop();
   if (status !== 0) throw new Error(`${tool}, ${operation}: ended with ${status}; see ${run.log}`);
-  const cpuSeconds = treeSeconds(run.servers) - before.tree + reapedSeconds() - before.reaped;
+  const reaped = reapedSeconds() - before.reaped;
+  const cpuSeconds = treeSeconds(run.servers, run.apart) - before.tree + reaped;
   const own = process.cpuUsage(before.own);
   const machine = machineSeconds();
-  const foreignSeconds = machine.busy - before.machine.busy - cpuSeconds - (own.user + own.system) / 1e6;
+  const foreignSeconds =
+    machine.busy -
+    before.machine.busy -
+    reaped -
+    (treeSeconds(run.servers) - before.servers) -
+    (own.user + own.system) / 1e6;
   const stolenSeconds = machine.stolen - before.machine.stolen;
   const noise = { foreignSeconds, stolenSeconds, noisy: isNoisy({ wallSeconds, foreignSeconds, stolenSeconds }) };
   const memory = tool === OURS ? memoryOf(seen) : { peakBytes: peakOf(seen) };

@@ -52,7 +52,7 @@ export class ProcessWatch {
       const [parent, startedTicks] = [stat[FIELD.parent] ?? 0, stat[FIELD.started] ?? 0];
       const key = `${pid} ${startedTicks}`;
       const before = this.#seen.get(key);
-      const command = (textOf(`/proc/${pid}/cmdline`) ?? '').replaceAll('\0', ' ').trim();
+      const command = commandOf(pid);
       const seconds = Math.max(0, uptime - startedTicks / TICKS_PER_SECOND);
       const peakBytes = Math.max(now.peak, before?.peakBytes ?? 0);
       const parentBytes = Math.max(memory.get(parent)?.resident ?? 0, before?.parentBytes ?? 0);
@@ -77,10 +77,14 @@ export function withParents(seen: readonly SeenProcess[], part: string): ParentA
     });
 }
 
-/** CPU seconds of the trees below `roots` and of all their ended children that were waited for. */
-export function treeSeconds(roots: readonly number[]): number {
+/**
+ * CPU seconds of the trees below `roots` and of all their ended children that were waited for.
+ * @param apart command lines of processes that do not count
+ */
+export function treeSeconds(roots: readonly number[], apart?: RegExp): number {
   let ticks = 0;
   for (const pid of treeBelow(roots)) {
+    if (apart?.test(commandOf(pid))) continue;
     const stat = statOf(pid) ?? [];
     for (const field of [FIELD.user, FIELD.system, FIELD.reapedUser, FIELD.reapedSystem]) ticks += stat[field] ?? 0;
   }
@@ -118,6 +122,10 @@ export function treeBelow(roots: readonly number[]): number[] {
       .filter((child) => child > 0);
   };
   return roots.flatMap((pid) => [pid, ...treeBelow(children(pid))]);
+}
+
+function commandOf(pid: number): string {
+  return (textOf(`/proc/${pid}/cmdline`) ?? '').replaceAll('\0', ' ').trim();
 }
 
 function memoryOf(pid: number): { peak: number; resident: number } | undefined {

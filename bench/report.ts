@@ -1,11 +1,12 @@
 /** From runs to tables: medians over the quiet rounds where there are any, and ratios between the tools. */
+import type { Machine } from './ground.ts';
 import { type Measured, OPERATIONS, type Operation, OURS } from './measure.ts';
 
 const MIB = 1024 ** 2;
 
 export interface Report {
   readonly at: string;
-  readonly machine: { readonly processor: string; readonly processors: number; readonly memoryGib: number };
+  readonly machine: Machine;
   readonly versions: Readonly<Record<string, string>>;
   readonly corpus: unknown;
   /** What is not as usual: `cold cache`. */

@@ -30,9 +30,12 @@ export class SeedshipSide {
   readonly #folder: string;
   readonly #corpus: string;
   readonly #programs: Programs;
+  readonly #storage: 'folder' | 's3';
   #up: ChildProcess | undefined;
 
-  constructor(folder: string, corpus: string, programs: Programs) {
+  /** @param storage where the vault and its landing are: in the side's folder, or on the S3 server of its own */
+  constructor(folder: string, corpus: string, programs: Programs, storage: 'folder' | 's3' = 'folder') {
+    this.#storage = storage;
     this.#folder = folder;
     this.#corpus = corpus;
     this.#programs = programs;
@@ -60,8 +63,8 @@ export class SeedshipSide {
     for (const end = Date.now() + READY_MS; !said().includes('"event":"ready"'); await sleep(200))
       if (Date.now() > end || up.exitCode !== null) throw new Error(`seedship up is not ready: ${said()}`);
     writeFileSync(this.at('passphrase'), 'correct horse battery staple\n', { mode: 0o600 });
-    const destination = pathToFileURL(this.at('vault')).href;
-    const words = ['--region', 'home', '--destination', destination, '--words-out', this.at('words')];
+    const folder = this.#storage === 'folder' ? ['--destination', pathToFileURL(this.at('vault')).href] : [];
+    const words = ['--region', 'home', ...folder, '--words-out', this.at('words')];
     await this.type('vault', 'create', VAULT, ...words, ...this.passphrase);
     await this.type('key', 'verify-words', '--words-file', this.at('words'));
   }
