@@ -41,7 +41,7 @@ export interface ChildOptions {
 const LINE_BYTES_MAX = 1 * MIB;
 
 /** Small semi-spaces: a backup's garbage is cipher slices outside the heap. Two arenas keep malloc from hoarding. */
-const NODE_FLAGS = ['--max-semi-space-size=2', '--max-old-space-size=160'];
+const NODE_FLAGS = ['--max-semi-space-size=4', '--max-old-space-size=160'];
 /** Each becomes the next, so the process that is started is the child. */
 const IDLY = ['ionice', '--class', 'idle', 'nice', '-n', '19'];
 /** A home that holds nothing: the S3 client asks for one, and a container's user is in no list that could tell. */

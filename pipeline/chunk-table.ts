@@ -33,7 +33,7 @@ export interface ChunkTableParts {
 
 /** Memory for a table of at most 2^`bits` slots; pages are touched as it grows. */
 export function newTableMemory(bits = BITS_MAX): SharedArrayBuffer {
-  const words = HEADER_WORDS + ((1 << bits) + OVERHANG_SLOTS) * SLOT_WORDS;
+  const words = HEADER_WORDS + slotsOf(bits) * SLOT_WORDS;
   const memory = new SharedArrayBuffer(words * 4);
   new Int32Array(memory)[BITS] = Math.min(BITS_FIRST, bits);
   return memory;
@@ -101,9 +101,15 @@ export class ChunkTable {
     return HEADER_WORDS + (word(id, 0) >>> (32 - this.#at(BITS))) * SLOT_WORDS;
   }
 
+  /** Behind the last slot in use. */
+  #end(): number {
+    return HEADER_WORDS + slotsOf(this.#at(BITS)) * SLOT_WORDS;
+  }
+
   #claim(id: Uint8Array): boolean {
     const words = this.#words;
-    for (let slot = this.#slot(id); slot < words.length; slot += SLOT_WORDS) {
+    const end = this.#end();
+    for (let slot = this.#slot(id); slot < end; slot += SLOT_WORDS) {
       const state = Atomics.compareExchange(words, slot + 5, EMPTY, CLAIMED);
       if (state === EMPTY) {
         for (let part = 0; part < 5; part++) words[slot + part] = word(id, part);
@@ -117,7 +123,8 @@ export class ChunkTable {
   }
 
   #find(id: Uint8Array): boolean {
-    for (let slot = this.#slot(id); slot < this.#words.length; slot += SLOT_WORDS) {
+    const end = this.#end();
+    for (let slot = this.#slot(id); slot < end; slot += SLOT_WORDS) {
       if (this.#at(slot + 5) === EMPTY) return false;
       if (this.#holds(slot, id)) return true;
     }
@@ -174,7 +181,7 @@ export class ChunkTable {
   #makeRoom(): void {
     const keys = this.#collect();
     const bits = this.#at(BITS);
-    this.#words.fill(0, HEADER_WORDS);
+    this.#words.fill(0, HEADER_WORDS, this.#end()); // what was never touched takes no memory
     Atomics.store(this.#words, COUNT, 0);
     if (bits < this.#bitsMax) {
       Atomics.store(this.#words, BITS, bits + 1);
@@ -192,7 +199,7 @@ export class ChunkTable {
     const keys = Buffer.allocUnsafe(this.#at(COUNT) * KEY_BYTES);
     let end = 0;
     const key = Buffer.allocUnsafe(KEY_BYTES);
-    for (let slot = HEADER_WORDS; slot < this.#words.length && end < keys.length; slot += SLOT_WORDS) {
+    for (let slot = HEADER_WORDS; slot < this.#end() && end < keys.length; slot += SLOT_WORDS) {
       if (this.#words[slot + 5] !== READY) continue;
       for (let part = 0; part < 5; part++) key.writeInt32BE(this.#words[slot + part] ?? 0, part * 4);
       let place = end;
@@ -203,6 +210,10 @@ export class ChunkTable {
     }
     return keys.subarray(0, end);
   }
+}
+
+function slotsOf(bits: number): number {
+  return (1 << bits) + OVERHANG_SLOTS;
 }
 
 function word(id: Uint8Array, part: number): number {
