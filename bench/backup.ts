@@ -10,6 +10,8 @@
  *   --peers NAMES  only these: restic,borg    --name NAME     of the tables: backup
  *   --out DIR      for the results            --work DIR      for the rest; the folder made is used again if unchanged
  *   --keep         leave everything where it is
+ *   --rustic       compile rustic, which takes 24 minutes
+ *   --no-install   measure beside what is there already
  *
  * On one core: `taskset -c 0 npm run bench -- --name backup-one-core`.
  */
@@ -20,6 +22,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { GIB, parseSize } from '../domain/units.ts';
 import { makeCorpus, onMachine, versionsOf } from './ground.ts';
+import { installPeers } from './peer-install.ts';
 import { PEERS } from './peers.ts';
 import { Programs } from './programs.ts';
 import { markdown, type Report, rowsOf } from './report.ts';
@@ -27,7 +30,7 @@ import { Series } from './series.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const USAGE = `npm run bench -- [--bytes SIZE | --small N] [--rounds N] [--cold] [--peers NAMES] [--name NAME]
-                 [--out DIR] [--work DIR] [--keep]`;
+                 [--out DIR] [--work DIR] [--keep] [--rustic] [--no-install]`;
 
 interface Order {
   readonly bytes: number;
@@ -41,6 +44,8 @@ interface Order {
   readonly work: string;
   readonly isOwnWork: boolean;
   readonly keep: boolean;
+  readonly rustic: boolean;
+  readonly install: boolean;
 }
 
 /** What the command line asks for, `undefined` when it asks for nothing that can be done. */
@@ -48,7 +53,15 @@ function orderOf(words: readonly string[]): Order | undefined {
   const text = { type: 'string' } as const;
   const flag = { type: 'boolean' } as const;
   const folder = { bytes: text, small: text, out: text, work: text, keep: flag } as const;
-  const options = { ...folder, rounds: text, cold: flag, peers: text, name: text } as const;
+  const options = {
+    ...folder,
+    'no-install': flag,
+    rounds: text,
+    cold: flag,
+    peers: text,
+    name: text,
+    rustic: flag,
+  } as const;
   try {
     const { values } = parseArgs({ args: [...words], options });
     const bytes = values.bytes === undefined ? 2 * GIB : parseSize(values.bytes);
@@ -60,8 +73,9 @@ function orderOf(words: readonly string[]): Order | undefined {
     const isOwnWork = values.work === undefined;
     const work = isOwnWork ? mkdtempSync(path.join(os.tmpdir(), 'seedship-bench-')) : path.resolve(values.work ?? '');
     const out = path.resolve(values.out ?? path.join(ROOT, 'bench', 'results'));
-    const [cold, keep] = [values.cold ?? false, values.keep ?? false];
-    return { bytes, small, rounds, cold, peers, name, out, work, isOwnWork, keep };
+    const [cold, keep, rustic] = [values.cold ?? false, values.keep ?? false, values.rustic ?? false];
+    const install = !values['no-install'];
+    return { bytes, small, rounds, cold, peers, name, out, work, isOwnWork, keep, rustic, install };
   } catch {
     return undefined;
   }
@@ -74,6 +88,8 @@ function say(line: string): void {
 async function bench(order: Order, programs: Programs): Promise<Report> {
   mkdirSync(order.work, { recursive: true });
   const wanted = PEERS.filter(({ name }) => order.peers.includes(name));
+  const names = ['rsync', ...wanted.map(({ name }) => name)];
+  if (order.install) await installPeers({ names, long: order.rustic, say }, programs);
   const { versions, missing } = await versionsOf(programs, Object.fromEntries(wanted.map((peer) => [peer.name, peer])));
   for (const [name, version] of Object.entries(versions)) say(`${name.padEnd(10)}${version}`);
   for (const line of missing) say(`missing: ${line}`);

@@ -16,6 +16,7 @@ import { GIB, parseSize } from '../domain/units.ts';
 import { CarriageSeries } from './carriage-series.ts';
 import { carriageMarkdown } from './carriage-table.ts';
 import { makeCorpus, onMachine, versionsOf } from './ground.ts';
+import { installPeers } from './peer-install.ts';
 import { Programs } from './programs.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -55,6 +56,7 @@ async function main(): Promise<number> {
   const programs = new Programs();
   const { work, out, name, rounds, rate, bytes } = order;
   mkdirSync(work, { recursive: true });
+  await installPeers({ names: Object.keys(MOVERS), long: false, say }, programs);
   const { versions, missing } = await versionsOf(programs, MOVERS);
   for (const line of missing) say(`missing: ${line}`);
   const corpus = await makeCorpus({ work, bytes, small: 0, say }, programs);

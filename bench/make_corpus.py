@@ -4,7 +4,7 @@
     make_corpus.py DIR --bytes N [--seed N]
     make_corpus.py DIR --files N [--seed N]      small/ alone, of so many files
 
-    system/     a copy of /usr, in the order of its names, as far as the budget goes
+    system/     a copy of /usr, as far as the budget goes: headers, shared data, libraries, programs
     small/      20,000 files of 1 to 8 KiB, of words
     database/   a SQLite file with rows, and pages updated out of order
     media/      files that do not compress; they fill what the others leave of N
@@ -22,7 +22,7 @@ import sqlite3
 import stat
 
 MIB = 1 << 20
-SYSTEM_PARTS = ['bin', 'include', 'lib', 'libexec', 'sbin', 'share']
+SYSTEM_PARTS = ['include', 'share', 'lib', 'bin', 'libexec', 'sbin']  # the many small ones first
 SMALL_FILES = 20_000
 DATABASE_ROWS = 400_000
 MEDIA_BYTES = 64 * MIB

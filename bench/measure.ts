@@ -39,7 +39,7 @@ export interface Measured {
   readonly foreignSeconds: number;
   readonly stolenSeconds: number;
   readonly noisy: boolean;
-  /** What a judge said of a restore; empty when nothing differs. */
+  /** What a judge said of a restore, or of what the stand-alone reader made of a backup; empty when nothing differs. */
   readonly differences?: string;
 }
 

@@ -15,15 +15,6 @@ export interface Report {
   readonly rounds: number;
   readonly missing: readonly string[];
   readonly runs: readonly Measured[];
-  readonly reading?: Reading;
-}
-
-/** What the stand-alone reader made of a point. */
-export interface Reading {
-  readonly label: string;
-  readonly seconds: number;
-  /** Empty when nothing differs. */
-  readonly differences: string;
 }
 
 export interface Row {
@@ -39,8 +30,11 @@ export interface Row {
   readonly void: boolean;
 }
 
-/** A line for each operation and tool; void when any of its restores differs, or could not be compared. */
-export function rowsOf({ runs, reading }: Pick<Report, 'runs' | 'reading'>): Row[] {
+/**
+ * A line for each operation and tool; void when one of its restores differs or could not be compared, or what
+ * the stand-alone reader made of one of its backups.
+ */
+export function rowsOf({ runs }: Pick<Report, 'runs'>): Row[] {
   return OPERATIONS.flatMap((operation) =>
     [...new Set(runs.map(({ tool }) => tool))].sort(oursFirst).flatMap((tool) => {
       const all = runs.filter((run) => run.tool === tool && run.operation === operation);
@@ -48,7 +42,6 @@ export function rowsOf({ runs, reading }: Pick<Report, 'runs' | 'reading'>): Row
       const quiet = all.filter(({ noisy }) => !noisy);
       const used = quiet.length > 0 ? quiet : all;
       const [child, stored] = [known(used.map((run) => run.childSeconds)), known(used.map((run) => run.storedBytes))];
-      const misread = operation === 'restore' && tool === OURS && (reading?.differences ?? '') !== '';
       return {
         ...{ tool, operation, quiet: quiet.length, of: all.length },
         wall: median(used.map((run) => run.wallSeconds)),
@@ -56,7 +49,7 @@ export function rowsOf({ runs, reading }: Pick<Report, 'runs' | 'reading'>): Row
         child: child.length > 0 ? median(child) : undefined,
         peakMib: median(used.map((run) => run.peakBytes)) / MIB,
         storedMib: stored.length > 0 ? median(stored) / MIB : undefined,
-        void: misread || all.some(({ differences = '' }) => differences !== ''),
+        void: all.some(({ differences = '' }) => differences !== ''),
       };
     }),
   );
@@ -183,21 +176,26 @@ function runTable(runs: readonly Measured[]): string[] {
   ];
 }
 
-/** What the judges of the restores found. */
-function judged({ runs, reading }: Report): string[] {
+/** What the judges found. */
+function judged({ runs }: Report): string[] {
   const compared = runs.filter(({ differences }) => differences !== undefined);
   const wrong = compared.filter(({ differences }) => differences !== '');
+  const [restores, backups] = [true, false].map((wanted) =>
+    compared.filter(({ operation }) => (operation === 'restore') === wanted),
+  );
   return [
-    `Of ${compared.length} restores, \`rsync -nacHAX --delete\` found ${compared.length - wrong.length} exact.`,
-    ...wrong.map(({ tool, round, differences = '' }) => `${tool}, round ${round}: \`${differences.slice(0, 500)}\``),
-    ...(reading
-      ? [`The stand-alone reader restored ${reading.label} in ${figure(reading.seconds)} s: ${exactly(reading)}.`]
-      : []),
+    exact(restores, 'restores', '`rsync -nacHAX --delete`'),
+    exact(backups, 'backups by Seedship, each restored by the stand-alone reader,', 'the same'),
+    ...wrong.map(
+      ({ tool, round, operation, differences = '' }) =>
+        `${tool}, ${operation}, round ${round}: \`${differences.slice(0, 500)}\``,
+    ),
   ];
 }
 
-function exactly({ differences }: Reading): string {
-  return differences === '' ? 'exact' : `\`${differences.slice(0, 500)}\``;
+function exact(judgements: readonly Measured[] = [], what: string, judge: string): string {
+  const good = judgements.filter(({ differences }) => differences === '').length;
+  return `Of ${judgements.length} ${what} ${judge} found ${good} exact.`;
 }
 
 function line(cells: readonly string[]): string {

@@ -1,15 +1,15 @@
 /**
  * The series: in each round all tools back the folder up, back it up again, once more after a hundredth of it
  * was changed, and restore it; who begins changes from round to round. Between the steps, untimed, the seed
- * travels into the vault. Every restore is compared; the first of Seedship's is done once more by the
- * stand-alone reader, and compared again.
+ * travels into the vault. Every restore is compared; every backup of Seedship's is restored by the stand-alone
+ * reader besides, and that is compared too.
  */
 import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { bytesBelow, differencesOf, type Measured, measure, type Operation, OURS } from './measure.ts';
+import { bytesBelow, differencesOf, type Measured, measure, OPERATIONS, type Operation, OURS } from './measure.ts';
 import { PEERS, PeerSide } from './peers.ts';
 import { type Programs, told } from './programs.ts';
-import type { Reading, Report } from './report.ts';
+import type { Report } from './report.ts';
 import { SeedshipSide } from './seedship-side.ts';
 
 export interface SeriesOrder {
@@ -40,7 +40,6 @@ export class Series {
   readonly #sides: readonly Side[];
   readonly #runs: Measured[] = [];
   readonly #commands = new Map<string, string>();
-  #reading: Reading | undefined;
 
   constructor(order: SeriesOrder) {
     this.#order = order;
@@ -53,7 +52,7 @@ export class Series {
     ];
   }
 
-  async run(): Promise<Pick<Report, 'runs' | 'commands' | 'reading'>> {
+  async run(): Promise<Pick<Report, 'runs' | 'commands'>> {
     rmSync(this.#order.folder, { recursive: true, force: true });
     mkdirSync(this.#order.folder, { recursive: true });
     await this.#seedship.start();
@@ -62,8 +61,7 @@ export class Series {
     } finally {
       await this.#seedship.stop();
     }
-    const commands = Object.fromEntries(this.#commands);
-    return { runs: this.#runs, commands, ...(this.#reading ? { reading: this.#reading } : {}) };
+    return { runs: this.#runs, commands: Object.fromEntries(this.#commands) };
   }
 
   #at(...names: string[]): string {
@@ -82,14 +80,14 @@ export class Series {
     }));
     await this.#seedship.carry(round);
     await this.#each(round, 'no-change backup', (side) => ({ command: side.again(round) }));
+    await this.#read(round, ['first backup', 'no-change backup']);
     await this.#order.change(round);
     await this.#each(round, '1 % changed', (side) => ({ command: side.again(round) }));
-    const label = (await this.#seedship.restorable(round, 3)).toSorted().at(-1) ?? '';
+    await this.#read(round, ['1 % changed']);
     await this.#each(round, 'restore', (side) => {
       const to = this.#at(`back-${side.tool}`);
       return { command: side.restore(round, to), after: () => this.#compared(to) };
     });
-    if (round === 1) this.#reading = await this.#read(label);
     for (const side of this.#sides) side.forget(round);
     for (const name of readdirSync(this.#at()).filter((one) => one.startsWith('back-')))
       rmSync(this.#at(name), { recursive: true, force: true });
@@ -124,16 +122,27 @@ export class Series {
     return { differences };
   }
 
-  /** The same point, read from the vault by a program that shares nothing with ours. */
-  async #read(label: string): Promise<Reading> {
-    const to = this.#at('back-reader');
-    const words = [this.#seedship.at('vault'), ...this.#seedship.passphrase, 'restore', label, to];
-    const begun = performance.now();
-    const ended = await this.#order.programs.run([process.execPath, this.#order.reader, ...words]);
-    const seconds = (performance.now() - begun) / 1000;
-    const { differences } = await this.#compared(to);
-    const failed = ended.status === 0 ? '' : `the reader ended with ${ended.status}: ${told(ended)}\n`;
-    this.#order.say(`the stand-alone reader restored ${label} in ${seconds.toFixed(1)} s`);
-    return { label, seconds, differences: `${failed}${differences}` };
+  /** The newest points, of these backups, read from the vault by a program that shares nothing with ours. */
+  async #read(round: number, backups: readonly Operation[]): Promise<void> {
+    const { programs, reader, say } = this.#order;
+    const count = OPERATIONS.indexOf(backups.at(-1) ?? 'first backup') + 1;
+    const labels = (await this.#seedship.restorable(round, count)).toSorted().slice(-backups.length);
+    for (const [at, operation] of backups.entries()) {
+      const [label = '', to] = [labels[at], this.#at(`back-reader-${OPERATIONS.indexOf(operation)}`)];
+      const words = [this.#seedship.at('vault'), ...this.#seedship.passphrase, 'restore', label, to];
+      const ended = await programs.run([process.execPath, reader, ...words]);
+      const failed = ended.status === 0 ? '' : `the reader ended with ${ended.status}: ${told(ended)}\n`;
+      const differences = `${failed}${(await this.#compared(to)).differences}`;
+      say(
+        `round ${round}  ${operation}: ${label} by the stand-alone reader: ${differences === '' ? 'exact' : 'DIFFERS'}`,
+      );
+      const timed = this.#runs.findIndex((run) => isOurs(run) && run.round === round && run.operation === operation);
+      const [run] = this.#runs.slice(timed);
+      if (run) this.#runs[timed] = { ...run, differences };
+    }
   }
+}
+
+function isOurs({ tool }: Measured): boolean {
+  return tool === OURS;
 }

@@ -70,11 +70,15 @@ describe('the rows', () => {
     expect(rowsOf({ runs: [QUIET, wrong, THEIRS] }).map((row) => row.void)).toEqual([true, false]);
   });
 
-  test('are void when the stand-alone reader found something else, and only ours', () => {
-    const reading = { label: 'm1-0002-77ab', seconds: 1, differences: 'the reader ended with 1' };
-    const first: Measured = { ...QUIET, operation: 'first backup' };
-    expect(rowsOf({ runs: [first, QUIET, THEIRS], reading }).map((row) => row.void)).toEqual([false, true, false]);
-    expect(markdown(report([first, QUIET, THEIRS], { reading }))).toContain('| restore (VOID) | seedship |');
+  test('are void when the stand-alone reader made something else of a backup', () => {
+    const misread = { ...QUIET, operation: 'first backup', differences: 'the reader ended with 1' };
+    const text = markdown(report([misread, QUIET, THEIRS]));
+    expect(rowsOf({ runs: [misread, QUIET, THEIRS] }).map((row) => row.void)).toEqual([true, false, false]);
+    expect(text).toContain('| first backup (VOID) | seedship |');
+    expect(text).toContain(
+      'Of 1 backups by Seedship, each restored by the stand-alone reader, the same found 0 exact.',
+    );
+    expect(text).toContain('Of 2 restores `rsync -nacHAX --delete` found 2 exact.');
   });
 });
 
