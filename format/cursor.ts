@@ -3,6 +3,7 @@
  *
  *   u8 u16 u32 u64   unsigned, little-endian; a u64 that is no safe integer is refused
  *   i64big           signed, 64 bits, little-endian: times in nanoseconds, before 1970 too
+ *   u64big           unsigned, all 64 bits: inodes, device numbers
  *   text             UTF-8, strict: a byte sequence that is not UTF-8 is refused
  *   text8 … bytes32  the length as u8, u16 or u32, then so many bytes
  *   prelude          magic (4 ASCII bytes) ‖ format version (u8, now 0) ‖ suite (u8, now 1)
@@ -62,6 +63,10 @@ export class Reader {
 
   i64big(): bigint {
     return this.#bytes.readBigInt64LE(this.#step(8));
+  }
+
+  u64big(): bigint {
+    return this.#bytes.readBigUInt64LE(this.#step(8));
   }
 
   bytes(length: number): Buffer {

@@ -95,6 +95,8 @@ export type StoreRecord = (record: Buffer) => Uint8Array;
 /** Finds a record by its id; throws when there is none. */
 export type LoadRecord = (id: Uint8Array) => Uint8Array;
 
+const NONE: readonly TreeAttribute[] = [];
+const [DOT, SLASH] = [0x2e, 0x2f];
 export const EMPTY_FIELD: LongField = { bytes: new Uint8Array(0) };
 
 /** A field of these bytes; what is long goes to list records. */
@@ -276,38 +278,58 @@ function writeEntry(writer: Writer, entry: TreeEntry): void {
 function readEntry(reader: Reader): TreeEntry {
   const type = TYPES[reader.u8() - 1];
   if (type === undefined) throw reader.corrupt('unknown type of entry');
-  const entry = {
+  const common: AnyEntry = {
     name: readName(reader),
     mode: readMode(reader),
     uid: reader.u32(),
     gid: reader.u32(),
     mtimeNs: reader.i64big(),
     ctimeNs: reader.i64big(),
-    device: BigInt.asUintN(64, reader.i64big()),
-    inode: BigInt.asUintN(64, reader.i64big()),
+    device: reader.u64big(),
+    inode: reader.u64big(),
     links: reader.u32(),
     attributes: readAttributes(reader),
   };
   switch (type) {
     case 'file':
-      return { ...entry, type, size: reader.u64(), chunks: readChunks(reader), holes: readField(reader) };
+      return readFile(common, reader);
     case 'directory':
-      return { ...entry, type, tree: reader.bytes(DIGEST_BYTES) };
+      return { ...common, type, tree: reader.bytes(DIGEST_BYTES) };
     case 'symlink':
-      return { ...entry, type, target: readText(reader, reader.bytes16()) };
+      return { ...common, type, target: readText(reader, reader.bytes16()) };
     case 'block':
     case 'char':
-      return { ...entry, type, rdev: BigInt.asUintN(64, reader.i64big()) };
+      return { ...common, type, rdev: reader.u64big() };
     default:
-      return { ...entry, type };
+      return { ...common, type };
   }
+}
+
+/** Field by field: most entries are files, and spreading is slow. */
+function readFile(common: AnyEntry, reader: Reader): TreeEntry {
+  return {
+    type: 'file',
+    name: common.name,
+    mode: common.mode,
+    uid: common.uid,
+    gid: common.gid,
+    mtimeNs: common.mtimeNs,
+    ctimeNs: common.ctimeNs,
+    device: common.device,
+    inode: common.inode,
+    links: common.links,
+    attributes: common.attributes,
+    size: reader.u64(),
+    chunks: readChunks(reader),
+    holes: readField(reader),
+  };
 }
 
 /** A restore joins names to paths: none may lead elsewhere. */
 function readName(reader: Reader): Buffer {
   const name = reader.bytes8();
-  const text = name.toString('latin1');
-  if (name.length === 0 || text === '.' || text === '..' || /[/\0]/.test(text))
+  const dots = name[0] === DOT && (name.length === 1 || (name.length === 2 && name[1] === DOT));
+  if (name.length === 0 || dots || name.includes(SLASH) || name.includes(0))
     throw reader.corrupt('a name no file can have');
   return name;
 }
@@ -324,9 +346,11 @@ function readText(reader: Reader, bytes: Buffer): Buffer {
   return bytes;
 }
 
-function readAttributes(reader: Reader): TreeAttribute[] {
+function readAttributes(reader: Reader): readonly TreeAttribute[] {
+  const count = reader.u16();
+  if (count === 0) return NONE;
   const attributes: TreeAttribute[] = [];
-  for (let left = reader.u16(); left > 0; left--) {
+  for (let left = count; left > 0; left--) {
     const name = readText(reader, reader.bytes8());
     const before = attributes.at(-1);
     if (before && Buffer.compare(before.name, name) >= 0) throw reader.corrupt('attributes are not sorted');

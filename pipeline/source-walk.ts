@@ -180,10 +180,10 @@ export class SourceWalk {
   }
 
   /** Nothing of a spared directory, nor of the kernel's own: they stay as empty places. */
-  *#sorted(path: Buffer, { device }: EntryStatus, parentDevice: bigint): Generator<string> {
+  *#sorted(path: Buffer, { device, size }: EntryStatus, parentDevice: bigint): Generator<string> {
     const { spared, scratch } = this.#parts;
     if (spared.some((one) => one.equals(path)) || (device !== parentDevice && isKernelState(path))) return;
-    yield* sortedNames(eachName(path), () => `${scratch}/names-${this.#spilled++}`);
+    yield* sortedNames(eachName(path, size), () => `${scratch}/names-${this.#spilled++}`);
   }
 
   /** No more when the directory cannot be read, which is listed. */

