@@ -120,11 +120,15 @@ export class SeedshipSide {
     return this.command('restore', 'latest', '--machine', `m${round}`, '--to', to, ...this.passphrase);
   }
 
-  /** The seed's way from staging into the vault, on one drive. */
-  async carry(round: number): Promise<void> {
+  /**
+   * The seed's way from staging into the vault, on one drive.
+   * @param elsewhere whether it was staged by a host of its own, whose names of places mean nothing here
+   */
+  async carry(round: number, elsewhere = false): Promise<void> {
     const [job, drive] = [['--job', `j${round}`], this.at(`drive-${round}`)];
     mkdirSync(drive);
-    await this.type('drive', 'prepare', drive, ...job);
+    const staging = elsewhere ? ['--staging', this.stored(round)] : [];
+    await this.type('drive', 'prepare', drive, ...job, ...staging);
     await this.type('job', 'ship', `j${round}`, '--carrier', 'dhl', '--tracking', `JD01460000${round}RU`);
     const show: { drives: { id: string }[] } = Object(await this.type('job', 'show', `j${round}`));
     await this.type('drive', 'receive', ...job, ...show.drives.flatMap(({ id }) => ['--drive', id]));

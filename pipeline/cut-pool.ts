@@ -200,7 +200,7 @@ export class CutPool {
 }
 
 /** A big file in how many segments; the last may be short. */
-export const SEGMENT_BYTES = 8 * MIB;
+export const SEGMENT_BYTES = 4 * MIB;
 
 /** Shared memory in which the segments of one file take turns. */
 export function newTurn(): SharedArrayBuffer {

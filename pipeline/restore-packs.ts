@@ -20,7 +20,7 @@ import type { PackReader, StoredPack } from './stored-pack.ts';
 import type { Throttle } from './throttle.ts';
 
 /** Of sealed bytes; two reads a thread are in flight at most. */
-const RUN_BYTES = 8 * MIB;
+const RUN_BYTES = 4 * MIB;
 /** Reading so much for nothing costs less than another request. */
 const GAP_BYTES = 256 * KIB;
 /** A chunk of very many files: its pack is then read more than once. */

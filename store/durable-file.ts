@@ -24,7 +24,7 @@ const FILE_MODE = 0o600;
 const LEFTOVER = /^\.[a-z0-9-]+\.writing$/;
 /** What the strictest disks ask of direct writes. */
 const ALIGNMENT = 4096;
-const PIECE_BYTES = 2 * MIB;
+const PIECE_BYTES = 1 * MIB;
 const { O_CREAT, O_EXCL, O_WRONLY, O_RDWR, O_APPEND, O_NOFOLLOW, O_DIRECTORY, O_RDONLY, O_DIRECT } = constants;
 const SET_GROUP_ID = 0o2000;
 const GROUP_WRITES = 0o020;
