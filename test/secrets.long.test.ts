@@ -3,7 +3,7 @@
  * what the vault's bucket holds. After a journey with what goes wrong on the way, everything secret is
  * looked for in every form; what was planted in a workflow's input is found by the same search.
  */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -57,8 +57,15 @@ const system = new Embedded('secrets', { SEEDSHIP_PACK_SIZE: '1MiB' });
 const source = system.at(`source-${mark}`);
 const staging = system.at(`stage-${mark}`);
 const drive = system.at(`drive-${mark}`);
+/** As root the drive is a file system of its own, and what is on its medium beside the files is looked through, too. */
+const medium = system.at('medium');
+const IS_ROOT = process.getuid?.() === 0;
+const asRoot = IS_ROOT ? test : test.skip;
+if (!IS_ROOT) process.stderr.write('SKIPPED: the bytes of a drive’s medium, since only root can mount\n');
 const back = system.at(`back-${mark}`);
 let needles: Needle[] = [];
+/** Where vault, landing and storage are. */
+let addresses: Needle[] = [];
 /** The machine state as it is when all is done and the servers still run; and Temporal's values, when they do not. */
 let state: Map<string, Buffer>;
 let values: Buffer;
@@ -67,6 +74,7 @@ let temporal: TemporalClient;
 beforeAll(async () => {
   mkdirSync(path.join(source, FOLDER), { recursive: true });
   mkdirSync(drive);
+  if (IS_ROOT) mountMedium();
   for (const name of FILES) writeFileSync(path.join(source, FOLDER, name), randomBytes(900_000));
   writeFileSync(system.at('wrong'), `${WRONG}\n`);
   await system.start();
@@ -75,6 +83,7 @@ beforeAll(async () => {
   await journey();
   await plant();
   needles = [...(await keyNeedles()), ...textsOf()];
+  addresses = addressesOf();
   state = contentsOf(system.state);
   await temporal.close();
   await system.stop();
@@ -82,25 +91,35 @@ beforeAll(async () => {
     maxBuffer: 1 << 30,
   });
 }, 400_000);
-afterAll(() => system.close(), 60_000);
+afterAll(async () => {
+  await system.stop();
+  if (IS_ROOT) for (const folder of [drive, medium]) spawnSync('umount', ['--lazy', folder]);
+  await system.close();
+}, 60_000);
 
-describe('neither keys, words, names nor paths', () => {
+describe('neither keys, words, names, paths nor addresses', () => {
   test('are in Temporal’s database', () => {
     expect(database().size).toBeGreaterThanOrEqual(2);
-    expect(findAll(needles, database())).toEqual([]);
+    expect(findAll([...needles, ...addresses], database())).toEqual([]);
   });
 
   test('are in a log', () => {
     const logs = new Map([...state].filter(([name]) => /^logs\/|^servers\/[^/]+\/log$/.test(name)));
     expect([...logs.keys()]).toEqual(expect.arrayContaining(['logs/worker-copy.log', 'logs/worker-source.log']));
     expect(findAll(needles, logs)).toEqual([]);
+    const workers = [...logs].filter(([name]) => name.startsWith('logs/worker-')); // a server's own log tells its address
+    expect(findAll(addresses, new Map(workers))).toEqual([]);
   });
 
   test('are on a drive, or in staging', () => {
     const [onDrive, staged] = [contentsOf(drive), contentsOf(staging)];
     expect([onDrive.size > 3, staged.size > 3]).toEqual([true, true]);
-    expect(findAll(needles, onDrive)).toEqual([]);
-    expect(findAll(needles, staged)).toEqual([]);
+    expect(findAll([...needles, ...addresses], onDrive)).toEqual([]);
+    expect(findAll([...needles, ...addresses], staged)).toEqual([]);
+  });
+
+  asRoot('are anywhere on the medium of a drive, its file system’s own blocks and what was deleted among it', () => {
+    expect(findAll([...needles, ...addresses], mediumBytes())).toEqual([]);
   });
 
   test('are in what else the machine keeps, the bucket’s volumes among it, but where that is their place', () => {
@@ -122,6 +141,17 @@ describe('the search', () => {
       expect(found).toContain(`canary, ${form}, in its values`);
     expect(found).toContain('canary, raw, in servers/temporal/temporal.sqlite');
     expect(findAll([{ what: 'far', bytes: Buffer.from(`${canary}-far`) }], database())).not.toEqual([]);
+  });
+
+  asRoot('finds on the medium of a drive what was deleted from it', () => {
+    const found = findAll([{ what: 'canary', bytes: Buffer.from(canary) }], mediumBytes());
+    expect([contentsOf(drive).has('deleted'), found]).toEqual([false, ['canary, raw, in the medium']]);
+  });
+
+  test('finds addresses where hosts keep them', () => {
+    const kept = [...state].filter(([name]) => name.startsWith('places/') || name === 'embedded.json');
+    const found = findAll(addresses, new Map(kept)).join();
+    for (const { what } of addresses.filter((one) => !one.what.startsWith('vault'))) expect(found).toContain(what);
   });
 
   test.each(BY_DESIGN.filter((own) => own !== 'restores/'))('finds what %s holds by design', (own) => {
@@ -233,6 +263,34 @@ async function keyNeedles(): Promise<Needle[]> {
     ...Object.entries(settings().embedded?.destinations?.embedded?.roles ?? {}).flatMap(([role, keys]) =>
       textNeedles(`S3 secret of ${role}`, keys['secret-access-key']),
     ),
+  ];
+}
+
+/** A drive with a file system of its own, on which something was written and deleted before it is a drive. */
+function mountMedium(): void {
+  mkdirSync(medium);
+  execFileSync('truncate', ['-s', '16M', system.at('image')]);
+  execFileSync('mkfs.ext4', ['-q', '-F', '-m', '0', system.at('image')]);
+  execFileSync('mount', ['-o', 'loop', system.at('image'), medium]);
+  writeFileSync(path.join(medium, 'deleted'), canary);
+  execFileSync('sync', ['--file-system', medium]);
+  rmSync(path.join(medium, 'deleted'));
+  // ext4 notes where it was first written to at: whoever mounts a drive by hand leaves that path on it, and not we
+  execFileSync('mount', ['--bind', medium, drive]);
+}
+
+function mediumBytes(): Map<string, Buffer> {
+  execFileSync('sync', ['--file-system', medium]);
+  return new Map([['the medium', readFileSync(system.at('image'))]]);
+}
+
+function addressesOf(): Needle[] {
+  const state = openState(system.state);
+  const endpoint = settings().embedded?.destinations?.embedded?.endpoint ?? '';
+  return [
+    ...textNeedles('vault’s address', state.listCredentials()[0]?.vault.url ?? ''),
+    ...textNeedles('landing’s address', state.placeUrl('landing-home') ?? ''),
+    ...textNeedles('storage’s address', new URL(endpoint).host),
   ];
 }
 
