@@ -34,7 +34,7 @@ export class Embedded {
   #up: ChildProcess | undefined;
   /** Commands that stay: workers that a person started beside the supervised ones. */
   readonly #staying = new Set<ChildProcess>();
-  /** A program and its words before each command, as `strace -D …`: it must leave the command its process id. */
+  /** A program and its words before each command, `up` too, as `strace -D …`: it must leave the command its process id. */
   through: readonly string[] = [];
 
   constructor(name: string, environment: Record<string, string> = {}, commandMs = COMMAND_MS) {
@@ -60,7 +60,8 @@ export class Embedded {
   /** Resolves when commands can be typed. */
   async start(): Promise<void> {
     mkdirSync(this.root, { recursive: true });
-    const up = spawn(process.execPath, [MAIN, 'up', '--json'], {
+    const [program, before] = this.#typed();
+    const up = spawn(program, [...before, MAIN, 'up', '--json'], {
       cwd: this.root,
       env: this.environment,
       stdio: ['ignore', 'pipe', 'pipe'],
