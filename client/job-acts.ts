@@ -120,6 +120,16 @@ function placeUrl(call: Invocation, { state }: Door, place: string): string {
   });
 }
 
+/** Nobody hears what is said to a job that has ended. @throws Failure `WrongState` */
+async function checkRunning(temporal: TemporalClient, workflowId: string, job: string): Promise<void> {
+  const { status } = await temporal.call(() => temporal.client.workflow.getHandle(workflowId).describe());
+  if (status.name === 'RUNNING') return;
+  throw new Failure('WrongState', `the job ${job} has ended`, {
+    why: status.name === 'COMPLETED' ? 'its journey is over' : `it ended as ${status.name.toLowerCase()}`,
+    next: `seedship job show ${job}`,
+  });
+}
+
 /** Sends an update, says who, and returns its answer with where the job stands then. */
 export async function act<Answer, Act extends Signed>(
   call: Invocation,
@@ -132,6 +142,7 @@ export async function act<Answer, Act extends Signed>(
   try {
     const workflowId = await findJob(call, temporal, job);
     const handle = temporal.client.workflow.getHandle(workflowId);
+    await checkRunning(temporal, workflowId, job);
     const asked = { ...what, by: door.credentials.id };
     const signed = signActRequest(
       { workflowId, act: update.name, at: new Date().toISOString(), asked: { ...asked } },
@@ -144,7 +155,10 @@ export async function act<Answer, Act extends Signed>(
     const options = { args, updateId: request };
     const ask = () => temporal.call(() => handle.executeUpdate(update, options), MINUTE);
     const result = await ask().catch(async (error) => {
-      if (asFailure(error).code !== 'WrongState') throw error;
+      if (asFailure(error).code !== 'WrongState') {
+        await checkRunning(temporal, workflowId, job); // it may have ended meanwhile
+        throw error;
+      }
       await setTimeout(SETTLING_MS);
       return ask();
     });
