@@ -11,7 +11,7 @@ import { readRecord } from '../store/records.ts';
 import type { Invocation } from './invocation.ts';
 import { PointTree } from './point-tree.ts';
 import { type PointWait, pointState, pointWaits } from './point-waits.ts';
-import { columns, localTime, pairs } from './print.ts';
+import { columns, localTime, nameText, pairs } from './print.ts';
 import { type Door, enterVault, type Unlocked, unlockVault } from './vault-door.ts';
 
 /** `point list` */
@@ -71,7 +71,8 @@ export async function showPoint(call: Invocation): Promise<number | undefined> {
   const { passphraseFile, passphraseCommand, passphraseFd } = call.settings;
   const unlock = passphraseFile ?? passphraseCommand ?? passphraseFd ?? call.text('words-file');
   const body = unlock === undefined ? undefined : (await openBody(await unlockVault(call), point.name)).body;
-  const skipped = body?.skippedPaths.map(({ path, reason }) => ({ path: Buffer.from(path).toString(), reason })) ?? [];
+  const skippedPaths = body?.skippedPaths ?? [];
+  const skipped = skippedPaths.map(({ path, reason }) => ({ path: Buffer.from(path).toString(), reason }));
   const counts = body && {
     files: body.files,
     directories: body.directories,
@@ -98,7 +99,7 @@ export async function showPoint(call: Invocation): Promise<number | undefined> {
             ] as const)
           : []),
       ]),
-      ...skipped.map(({ path, reason }) => `  ${reason}  ${path}`),
+      ...skippedPaths.map(({ path, reason }) => `  ${reason}  ${nameText(path)}`),
     ],
   );
   return point.restorable ? undefined : EXIT.losses;
@@ -132,10 +133,11 @@ export async function lsPoint(call: Invocation): Promise<undefined> {
     size: entry.type === 'file' ? entry.size : 0,
     modified: new Date(Number(entry.mtimeNs / 1_000_000n)).toISOString(),
   }));
+  const shown = entries.map(({ name }) => nameText(name));
   call.print.result('entry-list', rows, () =>
     rows.map(
-      ({ name, mode, size, modified }, at) =>
-        `${letter(entries[at])}${mode}  ${formatSize(size).padStart(10)}  ${localTime(modified)}  ${name}`,
+      ({ mode, size, modified }, at) =>
+        `${letter(entries[at])}${mode}  ${formatSize(size).padStart(10)}  ${localTime(modified)}  ${shown[at]}`,
     ),
   );
   return undefined;

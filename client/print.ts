@@ -131,6 +131,18 @@ export function pairs(entries: readonly (readonly [string, string])[]): string[]
   return entries.map(([key, value]) => `${key.padEnd(width)}  ${value}`);
 }
 
+/**
+ * A name that a file has, as a line of a terminal can show it: Linux takes any bytes, a command to the
+ * terminal or a new line among them. What is no text, and what controls, is written as `\xNN`.
+ */
+export function nameText(name: Uint8Array): string {
+  const escaped = (byte: number): string => `\\x${byte.toString(16).padStart(2, '0')}`;
+  const text = Buffer.from(name).toString();
+  if (!Buffer.from(text).equals(name))
+    return [...name].map((byte) => (byte < 0x20 || byte > 0x7e ? escaped(byte) : String.fromCharCode(byte))).join('');
+  return text.replaceAll(/\p{Cc}/gu, (mark) => [...Buffer.from(mark)].map(escaped).join(''));
+}
+
 /** Local time, to the minute. */
 export function localTime(iso: string): string {
   const at = new Date(iso);

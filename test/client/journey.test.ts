@@ -87,6 +87,11 @@ describe('the journey by hand', () => {
   test('what lies in a point can be listed, and shown', async () => {
     const listed = await typed('point', 'ls', `latest:${source}/odd`, ...system.passphrase);
     expect((listed.data as { name: string }[]).map(({ name }) => name)).toContain('before-1970');
+    const { stdout } = await system.run('point', 'ls', `latest:${source}/odd`, ...system.passphrase);
+    const names = stdout.trimEnd().split('\n');
+    expect(names).toHaveLength((listed.data as object[]).length); // a name with a new line in it is one line all the same
+    for (const name of ['raw-\\xff\\xfe', 'new\\x0aline', 'é'])
+      expect(names.filter((line) => line.endsWith(`  ${name}`))).toHaveLength(1);
     const [first] = await restorable(2);
     await typed('point', 'show', String(first?.label), ...system.passphrase);
   });
