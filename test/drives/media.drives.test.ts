@@ -1,12 +1,15 @@
 /** Disks that fail as disks do: sectors that cannot be read any more, and writes that are refused. */
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { MIB } from '../../domain/units.ts';
 import { openCopyLog } from '../../format/copy-log.ts';
 import { trustOf } from '../../format/credentials.ts';
+import { runChild } from '../../pipeline/child.ts';
+import type { TransferResult } from '../../pipeline/child-tasks.ts';
 import { openStore } from '../../store/object-store.ts';
 import { copyLogName } from '../../store/places.ts';
 import { LoopDisk, releaseDisks, run } from '../harness/loop-disk.ts';
+import { mutant } from '../harness/mutant.ts';
 import { badSectors, releaseServed, serveImage } from '../harness/served-disk.ts';
 import { perform } from '../pipeline/fixture.ts';
 import { DriveRig } from './rig.ts';
@@ -31,6 +34,19 @@ const serve = (name: string, readOnly: boolean, ...words: string[]) =>
 function objectsOn(partition: string): { number: number; bytes: number }[] {
   const rows = run('debugfs', '-R', 'ls -p /objects/000', partition).matchAll(/\/(\d{6})\.1\/(\d+)\//g);
   return [...rows].map(([, name, bytes]) => ({ number: Number(name), bytes: Number(bytes) })).sort(byNumber);
+}
+
+/** A server of an image that confirms all writes, and forgets those that begin behind its real end. */
+function forgetting(image: string, real: number): string[] {
+  const bytes = 'iflag=count_bytes,skip_bytes,fullblock oflag=seek_bytes status=none';
+  return [
+    `get_size=stat --format %s ${image}`,
+    `pread=dd if=${image} bs=64K count=$3 skip=$4 ${bytes}`,
+    `pwrite=if [ "$4" -ge ${real} ]; then cat >/dev/null; else dd of=${image} bs=64K seek=$4 conv=notrunc ${bytes}; fi`,
+    'can_write=exit 0',
+    'can_flush=exit 0',
+    'flush=exit 0',
+  ];
 }
 
 function byNumber(a: { readonly number: number }, b: { readonly number: number }): number {
@@ -81,6 +97,38 @@ describe('a disk', () => {
     expect(refused.map(({ number, outcome, offset }) => [number, outcome, offset])).toEqual(
       bad.map((number, index) => [number, 'unreadable', (inFile[index] ?? 0) * blockSize]),
     );
+  }, 120_000);
+
+  test('of a smaller capacity than it says is found out when it is read back, though it confirmed each write', async () => {
+    const loop = new LoopDisk({ bytes: 400 * MIB, serial: 'FAKE-1' });
+    const at = await rig.format(loop, 'ext4');
+    const blank = rig.bench.at('blank.img');
+    run('cp', '--sparse=always', loop.image, blank);
+    await perform(rig.prepareTask(at, await rig.landingOf(at)), rig.copySite);
+    const objects = objectsOn(at.path);
+    const blockSize = Number(/Block size:\s+(\d+)/.exec(run('dumpe2fs', '-h', at.path))?.[1]);
+    const placeOf = ({ number }: { number: number }) => `/objects/000/${String(number).padStart(6, '0')}.1`;
+    const begins = objects.map((one) => Number(run('debugfs', '-R', `bmap ${placeOf(one)} 0`, at.path)) * blockSize);
+    loop.release();
+    const real = PARTITION_AT + (begins[objects.length >> 1] ?? 0);
+    const fillFake = async (name: string, fill: typeof runChild): Promise<TransferResult> => {
+      rmSync(rig.bench.at('copy-state'), { recursive: true }); // another copy host, where this drive is new
+      rmSync(rig.bench.at(`staging/receipts/seed-run/prepare-${at.id}`), { force: true });
+      run('cp', '--sparse=always', blank, rig.bench.at(`${name}.img`));
+      const image = await serve(name, false, 'eval', ...forgetting(rig.bench.at(`${name}.img`), real));
+      const disk = new LoopDisk({ bytes: 0, serial: name, image, direct: true });
+      run('partx', '--update', disk.device);
+      const task = rig.prepareTask({ ...at, path: `${disk.device}p1` }, await rig.landingOf(at));
+      const signal = new AbortController().signal;
+      return fill(task, { secrets: rig.copySite, signal, onProgress: () => {}, log: () => {} });
+    };
+    const trusting = await mutant(rig.bench.at('mutant'), ['store/drive-volume.js', /dropCache\(fd\);\s+(?=if)/, '']);
+    expect((await fillFake('FAKE-2', trusting)).objects).toBe(objects.length); // it reads what memory still has
+    await expect(fillFake('FAKE-3', runChild)).rejects.toMatchObject({
+      code: 'DriveFailed',
+      message: expect.stringMatching(new RegExp(`^\\d+ of ${objects.length} objects do not read back`)),
+    });
+    expect(existsSync(rig.bench.at(`staging/receipts/seed-run/prepare-${at.id}`))).toBe(false);
   }, 120_000);
 
   test('that refuses writes is left out by name, and the one beside it is filled', async () => {

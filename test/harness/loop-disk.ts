@@ -35,6 +35,8 @@ export interface LoopOptions {
   readonly serial?: string;
   readonly image?: string;
   readonly readOnly?: boolean;
+  /** Nothing of the image is kept in memory: what is read comes from whoever serves it. */
+  readonly direct?: boolean;
 }
 
 export class LoopDisk {
@@ -43,7 +45,7 @@ export class LoopDisk {
   readonly #udev: string;
   #writesBefore: number;
 
-  constructor({ bytes, serial, image, readOnly = false }: LoopOptions) {
+  constructor({ bytes, serial, image, readOnly = false, direct = false }: LoopOptions) {
     if (folder === undefined) releaseOrphans();
     folder ??= mkdtempSync(path.join(tmpdir(), 'seedship-disks-'));
     this.image = image ?? path.join(folder, `disk-${made.size}.img`);
@@ -54,6 +56,7 @@ export class LoopDisk {
     this.device = run(
       'losetup',
       ...(readOnly ? ['--read-only'] : []),
+      ...(direct ? ['--direct-io=on'] : []),
       '--partscan',
       '--find',
       '--show',
