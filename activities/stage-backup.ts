@@ -24,13 +24,15 @@ export function staging(values: HostValues): Pick<SourceSteps, 'stageBackup'> {
     async stageBackup(request: StageRequest): Promise<StagedBackup> {
       const { vault, machine, protection, run, step, time, lost } = request;
       const site = new Site(values, { vault, role: 'machine', as: machine });
+      const items = await readItems(site, protection);
+      await site.state.setItems(vault, protection, items.items);
       const task: BackupTask = {
         ...site.step({ run, step }),
         kind: 'backup',
         time,
         machine,
         protection,
-        ...(await readItems(site, protection)),
+        ...items,
         to: targetOf(site, values, request),
         stateDirectory: values.stateDirectory,
         vault: site.vaultAt,

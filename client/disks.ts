@@ -52,8 +52,10 @@ export interface ReadyDisk {
 /** What must not be lost, by path. */
 function rolesOf(call: Invocation): RolePaths {
   const { places, stateDirectory } = call.settings;
-  const urls = [...Object.values(places), ...openState(stateDirectory).listPlaces().values()];
-  return { staging: urls.flatMap((url) => (url.startsWith('file:') ? [folderOf(url)] : [])), state: [stateDirectory] };
+  const known = openState(stateDirectory);
+  const urls = [...Object.values(places), ...known.listPlaces().values()];
+  const staging = urls.flatMap((url) => (url.startsWith('file:') ? [folderOf(url)] : []));
+  return { staging, source: known.listItems(), state: [stateDirectory] };
 }
 
 /** All disks. @throws Failure `NotAllowed` for anyone but root; `Configuration` naming a missing program */
@@ -98,24 +100,22 @@ export async function readyDisk(
   if (known !== undefined) {
     refuse(call, disk, refusalsOfUse(disk));
     call.print.event('known', `${device} is ${driveLabel(known)}: it goes on from where it was.`, { drive: known });
-    return measured(disk, partitionOf(disk), known);
+    return asItIs(call, disk, known);
   }
   if (call.isOff('format')) {
-    refuse(call, disk, refusalsOfUse(disk));
-    return measured(disk, partitionOf(disk), given);
+    const found = refusals(disk, { ...rules, among: disks });
+    refuse(
+      call,
+      disk,
+      found.filter(({ rule }) => rule !== 'serial'), // its file system tells it apart
+    );
+    return asItIs(call, disk, given);
   }
   const order = { disk, drive: given, fileSystem: fileSystemOf(call) };
   showDisk(call, disk);
   refuse(call, disk, refusals(disk, { ...rules, among: disks }));
   const commands = formatSteps(order).map((step) => formatCommand(step, disk.device));
-  if (call.is('dry-run')) {
-    call.print.result(
-      'drive-plan',
-      { device: disk.device, drive: order.drive, serial: disk.serial, commands },
-      () => commands,
-    );
-    return undefined;
-  }
+  if (call.is('dry-run')) return showDrivePlan(call, { drive: order.drive, place: disk.device, ...disk }, commands);
   await checkDiskTools(['sfdisk', 'partx', `mkfs.${order.fileSystem}`]);
   await confirmErasing(call, disk.device, 'serial', disk.serial ?? '');
   await mayErase?.();
@@ -123,6 +123,23 @@ export async function readyDisk(
   const onLine = (line: string): void => call.print.event('format', line);
   const partition = await formatDisk(order, { roles: rolesOf(call), onLine });
   return measured(disk, partition, order.drive);
+}
+
+/** A disk that is a drive with the file system it has: nothing is erased. */
+async function asItIs(call: Invocation, disk: Disk, drive: string): Promise<ReadyDisk | undefined> {
+  const ready = await measured(disk, partitionOf(disk), drive);
+  return call.is('dry-run') ? showDrivePlan(call, { ...ready, place: disk.device }) : ready;
+}
+
+/** `--dry-run`: what would be run to make a drive of it; nothing where it is taken as it is. */
+export function showDrivePlan(
+  call: Invocation,
+  { drive, place, serial }: Pick<ReadyDisk, 'drive' | 'place' | 'serial'>,
+  commands: readonly string[] = [],
+): undefined {
+  const lines = commands.length > 0 ? commands : [`Nothing: ${place} is taken as it is, and objects are added to it.`];
+  call.print.result('drive-plan', { device: place, drive, ...(serial && { serial }), commands }, () => lines);
+  return undefined;
 }
 
 /** The drive on a disk that came to this dock; nothing is written to it, not by the kernel either. */

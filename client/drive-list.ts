@@ -1,14 +1,18 @@
 /** `drive list`: the disks of this host as they are, and the drives it knows. */
-import { claimedDrive, type Disk, describeContents, refusals } from '../domain/disk.ts';
+import { claimedDrive, type Disk, type DiskRules, describeContents, refusals } from '../domain/disk.ts';
 import { Failure } from '../domain/failure.ts';
-import { driveLabel } from '../domain/names.ts';
+import { driveLabel, parseName } from '../domain/names.ts';
 import { formatDriveSize } from '../domain/units.ts';
 import { parseDiskPlace } from '../store/drive-mount.ts';
 import { readDriveLabel } from '../store/drive-volume.ts';
 import { openState } from '../store/machine-state.ts';
+import { readDatacenter } from '../store/records.ts';
+import { nearestFirst } from './datacenters.ts';
 import { attachment, lookAround } from './disks.ts';
+import { rulesOf } from './drives.ts';
 import type { Invocation } from './invocation.ts';
 import { asFailure, columns } from './print.ts';
+import { enterVault } from './vault-door.ts';
 
 /** A drive that is known here, or a disk, or both. */
 interface Row {
@@ -32,7 +36,7 @@ interface DiskRow {
   readonly refused: readonly { readonly rule: string; readonly says: string }[];
 }
 
-/** `drive list [--host H]` */
+/** `drive list [--host H] [--datacenter REGION]` */
 export async function listDrives(call: Invocation): Promise<undefined> {
   const asked = call.text('host');
   if (asked !== undefined && asked !== call.settings.host)
@@ -45,12 +49,31 @@ export async function listDrives(call: Invocation): Promise<undefined> {
     call.print.talk(`Disks are not shown: ${message}. Next: ${next}`);
     return [];
   });
-  const rows = await rowsOf(call, disks);
+  const rows = await rowsOf(call, { ...(await datacenterRules(call)), among: disks });
   call.print.result('drive-list', rows, () => lines(rows));
   return undefined;
 }
 
-async function rowsOf(call: Invocation, disks: readonly Disk[]): Promise<Row[]> {
+/** What the datacenter takes that is named, or the only one there is. */
+async function datacenterRules(call: Invocation): Promise<Omit<DiskRules, 'among'>> {
+  const named = call.text('datacenter');
+  if (named !== undefined) {
+    const { store, trust } = enterVault(call);
+    return rulesOf(await readDatacenter(store, parseName('region', named), trust));
+  }
+  try {
+    const [only, ...more] = await nearestFirst(call, enterVault(call));
+    if (only && more.length === 0) return rulesOf(only);
+    if (only) call.print.talk(`What a datacenter takes: seedship drive list --datacenter ${only.region}`);
+  } catch (error) {
+    const { code, message } = asFailure(error);
+    if (code !== 'WrongState') call.print.talk(`What the datacenter takes is not known now: ${message}.`);
+  }
+  return {};
+}
+
+async function rowsOf(call: Invocation, rules: DiskRules): Promise<Row[]> {
+  const disks = rules.among;
   const rows: Row[] = [];
   const shown = new Set<Disk>();
   for (const [drive, text] of openState(call.settings.stateDirectory).listDrives()) {
@@ -59,10 +82,10 @@ async function rowsOf(call: Invocation, disks: readonly Disk[]): Promise<Row[]> 
     if (disk) shown.add(disk);
     const there = place ? disk !== undefined : (await readDriveLabel(text).catch(() => undefined)) === drive;
     const folder = disk?.device ?? (place ? 'not attached' : text);
-    rows.push({ drive, label: driveLabel(drive), folder, there, ...(disk ? { disk: diskRow(disk, disks) } : {}) });
+    rows.push({ drive, label: driveLabel(drive), folder, there, ...(disk ? { disk: diskRow(disk, rules) } : {}) });
   }
   for (const disk of disks.filter((one) => !shown.has(one) && isWorthShowing(one)))
-    rows.push({ drive: '', label: '', folder: disk.device, there: true, disk: diskRow(disk, disks) });
+    rows.push({ drive: '', label: '', folder: disk.device, there: true, disk: diskRow(disk, rules) });
   return rows;
 }
 
@@ -71,13 +94,13 @@ function isWorthShowing({ bus, mountedAt, readOnly }: Disk): boolean {
   return bus !== 'loop' || (mountedAt.length === 0 && !readOnly);
 }
 
-function diskRow(disk: Disk, among: readonly Disk[]): DiskRow {
+function diskRow(disk: Disk, rules: DiskRules): DiskRow {
   const { model, serial = '', sizeBytes, health } = disk;
   const claims = claimedDrive(disk);
   return {
     ...{ model, serial, sizeBytes, attachment: attachment(disk), health, holds: describeContents(disk) },
     ...(claims === undefined ? {} : { claims }),
-    refused: refusals(disk, { among }),
+    refused: refusals(disk, rules),
   };
 }
 

@@ -85,7 +85,7 @@ export async function prepareByPlan(call: Invocation): Promise<undefined> {
   await checkStaging(call, { request: { staging, job }, packSet });
   const ready = isBlockDevice(at)
     ? await readyDisk(call, at, rulesOf(record.body), { drive })
-    : await readyFolder(at, drive);
+    : await readyFolder(call, at, drive);
   if (!ready) return undefined;
   if (ready.drive !== drive)
     throw new Failure('DriveForeign', `this is drive ${driveLabel(ready.drive)}, not that of the plan`);

@@ -11,12 +11,12 @@ import { siteOf } from '../domain/site.ts';
 import { formatSize, parseSize } from '../domain/units.ts';
 import { connectClient, type TemporalClient } from '../host/connections.ts';
 import { isBlockDevice } from '../store/block-device.ts';
-import { openVolume, readDriveLabel } from '../store/drive-volume.ts';
+import { measureVolume, openVolume, readDriveLabel } from '../store/drive-volume.ts';
 import { openState } from '../store/machine-state.ts';
 import { readDatacenter } from '../store/records.ts';
 import * as definitions from '../workflows/definitions.ts';
 import type { drivePreparation } from '../workflows/drive-preparation.ts';
-import { arrivedDisk, knownDisk, newDriveId, type ReadyDisk, readyDisk } from './disks.ts';
+import { arrivedDisk, knownDisk, newDriveId, type ReadyDisk, readyDisk, showDrivePlan } from './disks.ts';
 import { keepLabel } from './drive-label.ts';
 import { follow, handOver, uiPage } from './follow.ts';
 import type { Invocation } from './invocation.ts';
@@ -31,14 +31,17 @@ export async function prepareDrive(call: Invocation): Promise<number | undefined
   const status = await jobMeant(call);
   const { job } = status.request;
   const begun = await begunBefore(call, status, { at, states: ['Specified', 'Prepared'] });
-  if (begun !== undefined) return goOn(call, { status, drive: begun }, labelled);
+  if (begun !== undefined) {
+    if (call.is('dry-run')) return showDrivePlan(call, { drive: begun, place: at });
+    return goOn(call, { status, drive: begun }, labelled);
+  }
   checkWaiting(status);
   await checkStaging(call, stagingOf(status));
   const { store, trust } = enterVault(call);
   const datacenter = await readDatacenter(store, status.request.region, trust);
   const mayErase = async () => checkWaiting(await statusOf(call, job)); // another host may have taken the last object
   const rules = rulesOf(datacenter);
-  const ready = isBlockDevice(at) ? await readyDisk(call, at, rules, { mayErase }) : await readyFolder(at);
+  const ready = isBlockDevice(at) ? await readyDisk(call, at, rules, { mayErase }) : await readyFolder(call, at);
   if (!ready) return undefined;
   const { drive, serial } = ready;
   const { host } = call.settings;
@@ -123,7 +126,8 @@ async function begunBefore(
   const here = disk ? await knownDisk(call, at) : await readDriveLabel(at);
   const known = drives.find(({ id, host }) => id === here && host === call.settings.host);
   if (!known || !states.includes(known.state)) return undefined;
-  if (!disk) await openState(call.settings.stateDirectory).setDrive(known.id, at); // it may be mounted elsewhere now
+  const mayMove = !disk && !call.is('dry-run'); // it may be mounted elsewhere now
+  if (mayMove) await openState(call.settings.stateDirectory).setDrive(known.id, at);
   return known.id;
 }
 
@@ -165,8 +169,12 @@ function capacityOf(call: Invocation): number {
   throw new Failure('Usage', `--capacity ${text} is no size like 500GB`);
 }
 
-/** A directory as a drive; a new one is `drive` where that is given. */
-export async function readyFolder(folder: string, given?: string): Promise<ReadyDisk> {
+/** A directory as a drive; a new one is `given` where that is said. Undefined when it is only tried (`--dry-run`). */
+export async function readyFolder(call: Invocation, folder: string, given?: string): Promise<ReadyDisk | undefined> {
+  if (call.is('dry-run')) {
+    const { drive = given ?? newDriveId() } = await measureVolume(folder);
+    return showDrivePlan(call, { drive, place: folder });
+  }
   const drive = (await readDriveLabel(folder)) ?? given ?? newDriveId();
   const volume = await openVolume({ path: folder, id: drive }, 'write');
   try {

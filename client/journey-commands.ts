@@ -164,8 +164,11 @@ export const JOURNEY_COMMANDS: readonly CommandSpec[] = [
   {
     path: 'drive list',
     about: 'the disks and drives of this host, and why a disk would not be taken',
-    flags: [['--host <host>', 'this host, or one that a drive of a job is at']],
-    examples: ['seedship drive list', 'seedship drive list --json', 'seedship drive label /mnt/drive1'],
+    flags: [
+      ['--host <host>', 'this host, or one that a drive of a job is at'],
+      ['--datacenter <region>', 'whose limits count; the only one there is when absent'],
+    ],
+    examples: ['seedship drive list', 'seedship drive list --datacenter eu-west', 'seedship drive list --json'],
     run: async () => (await import('./drive-list.ts')).listDrives,
   },
   {

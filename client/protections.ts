@@ -53,6 +53,7 @@ export async function createProtection(call: Invocation): Promise<undefined> {
   const temporal = await connectClient(call.settings);
   try {
     await appendRecord<ProtectionRecord>(door.store, { kind: 'protection', id: name }, clash, door.hand);
+    await door.state.setItems(door.credentials.vault.name, name, items);
     await createSchedule(call, temporal, door, body);
   } finally {
     await temporal.close();

@@ -3,6 +3,7 @@
  *
  *   credentials/<vault>.<id>       plain credentials (format/credentials.ts): of a machine, site or operator
  *   places/<place>                 where a place is here: an address
+ *   items/<vault>.<protection>     what is backed up here: paths, so that no disk that holds it is erased
  *   drives/<drive>                 where a drive is here: a path
  *   wear/<drive>                   how worn its disk was before it was filled
  *   requests/<digest>              what a person asked for, and what came of it: these hold paths
@@ -25,7 +26,7 @@ import { digestOf } from '../format/digest.ts';
 import { makeDirectoryDurable, replaceDurable, writeDurable } from './durable-file.ts';
 
 const FOLDERS = [
-  ...(['credentials', 'places', 'drives', 'wear', 'requests'] as const),
+  ...(['credentials', 'places', 'items', 'drives', 'wear', 'requests'] as const),
   ...(['restores-done', 'datacenters', 'secrets'] as const),
 ] as const;
 type Folder = (typeof FOLDERS)[number];
@@ -67,6 +68,16 @@ export class MachineState {
   /** All places of this host, by name. */
   listPlaces(): ReadonlyMap<string, string> {
     return new Map(this.#names('places').map((name) => [name, this.placeUrl(name) ?? '']));
+  }
+
+  /** Paths that a protection of this host protects; those it had before are forgotten. */
+  async setItems(vault: string, protection: string, items: readonly string[]): Promise<void> {
+    await this.#write('items', `${vault}.${protection}`, Buffer.from(JSON.stringify(items)));
+  }
+
+  /** Paths of all protections of this host. */
+  listItems(): string[] {
+    return this.#names('items').flatMap((name): string[] => JSON.parse(this.#read('items', name).toString()));
   }
 
   /** Where a drive is mounted here, or the directory that stands for it. */

@@ -47,6 +47,7 @@ const BY_DESIGN = [
   'servers/s3/identities.json', // …as the server reads them…
   'embedded.json', // …and as commands do
   'places/', // name → address
+  'items/', // protection → paths
   'drives/', // drive → path
   'requests/', // what a person asked for, with its paths
   'catalog/', // the last backup's tree: names of files

@@ -68,7 +68,22 @@ describe('a disk at the copy host', () => {
     const of = (device: string) => rows.find(({ folder }) => folder === device)?.disk;
     expect(of(disk('decoy').device)).toMatchObject({ holds: 'ext4 "family"', refused: [] });
     const rules = rows.flatMap((row) => row.disk?.refused.map(({ rule }) => rule) ?? []);
-    expect(rules).toContain('system');
+    expect(rules).toEqual(expect.arrayContaining(['system', 'source', 'staging', 'state'])); // all on the same one
+  });
+
+  test('is not taken when the datacenter has no bay for it, formatted by its owner or not', async () => {
+    const { device } = disk('decoy');
+    const limit = (size: string) =>
+      system.must('datacenter', 'edit', 'home', '--drive-max', size, ...system.passphrase);
+    await limit('300MB');
+    const row = (await listed()).find(({ folder }) => folder === device);
+    expect(row?.disk?.refused.map(({ rule }) => rule)).toEqual(['too-large']);
+    for (const flags of [['--no-format'], ['--confirm-serial', 'DECOY-1003']])
+      expect((await prepare('decoy', ...flags)).lines.at(-1)).toMatchObject({
+        code: 'WrongState',
+        message: expect.stringContaining('the datacenter takes up to'),
+      });
+    await limit('64TB');
   });
 
   test('is not erased by --yes, by a wrong serial number, or by a dry run, which says each command', async () => {
@@ -85,6 +100,10 @@ describe('a disk at the copy host', () => {
       expect.stringMatching(new RegExp(`^mkfs\\.ext4 .*-L SEEDSHIP-${drive.slice(0, 4)} ${device}p1$`)),
     ]);
     expect(disk('first').state()).toEqual(before);
+    mkdirSync(system.at('folder'));
+    const folder = await system.must('drive', 'prepare', system.at('folder'), '--job', 'j1', '--dry-run');
+    expect([Object(folder.data).commands, readdirSync(system.at('folder'))]).toEqual([[], []]);
+    expect(Object((await system.must('job', 'show', 'j1')).data).drives).toEqual([]);
   });
 
   test('of the serial number of another, or with a mounted partition, is refused and not touched', async () => {
@@ -128,8 +147,13 @@ describe('a disk at the copy host', () => {
     expect(disk('nameless').writes()).toBe(0);
     execFileSync('mkfs.ext4', ['-q', device]);
     renameSync(system.at('staging'), system.at('share')); // this host sees it elsewhere from now on
+    const before = disk('nameless').state();
+    const plan = await prepare('nameless', '--no-format', '--staging', system.at('share'), '--dry-run');
+    expect([plan.status, Object(plan.data).commands, disk('nameless').state()]).toEqual([0, [], before]);
     const first = await prepare('nameless', '--no-format', '--staging', system.at('share'), '--capacity', '4MB');
     expect([first.status, Object(first.data).state]).toEqual([0, 'Prepared']);
+    const known = await prepare('nameless', '--dry-run');
+    expect([known.status, Object(known.data)]).toMatchObject([0, { drive: Object(first.data).id, commands: [] }]);
   }, 120_000);
 
   test('is filled, the next one with the rest, and no other disk is touched', async () => {

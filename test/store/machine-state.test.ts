@@ -69,6 +69,13 @@ describe('machine state', () => {
     expect(state.drivePath('7F3A00000000C0DE')).toBeUndefined();
   });
 
+  test('knows what each protection protects here, as it was said last', async () => {
+    await state.setItems('main', 'docs', ['/srv', '/home']);
+    await state.setItems('main', 'docs', ['/srv']);
+    await state.setItems('main', 'mail', ['/var/mail']);
+    expect(openState(state.directory).listItems()).toEqual(['/srv', '/var/mail']);
+  });
+
   test('gives back a request by its digest, and none that was altered', async () => {
     const digest = await state.writeRequest(Buffer.from('{"to":"/x"}'));
     expect(digest).toBe(digestOf(Buffer.from('{"to":"/x"}')));
