@@ -3,6 +3,8 @@ import path from 'node:path';
 import { shippingLabel } from '../domain/datacenter.ts';
 import { Failure } from '../domain/failure.ts';
 import { driveLabel, parseName } from '../domain/names.ts';
+import type { DatacenterRecord } from '../domain/record.ts';
+import type { JobDetails } from '../domain/seeding-job.ts';
 import { formatDriveSize } from '../domain/units.ts';
 import { isBlockDevice } from '../store/block-device.ts';
 import { measureVolume } from '../store/drive-volume.ts';
@@ -12,6 +14,7 @@ import { mountedDisk } from './disks.ts';
 import type { Invocation } from './invocation.ts';
 import { statusOf } from './job-acts.ts';
 import { type Label, labelCode, labelHtml, labelSvg } from './label-page.ts';
+import { senderLines } from './sender-address.ts';
 import { enterVault } from './vault-door.ts';
 
 interface Travelling {
@@ -19,6 +22,13 @@ interface Travelling {
   readonly vault: string;
   readonly job: string;
   readonly region: string;
+  readonly details?: JobDetails | undefined;
+}
+
+/** The page of a drive, and where it goes. */
+export interface KeptLabel {
+  readonly page: string;
+  readonly to: readonly string[];
 }
 
 /** `drive label DEVICE|DIR [--job J] [--out FILE]` */
@@ -44,12 +54,26 @@ export async function labelDrive(call: Invocation): Promise<undefined> {
 }
 
 /** The page of a drive that is ready to travel, kept for whoever prints it. */
-export async function keepLabel(call: Invocation, travelling: Travelling): Promise<void> {
+export async function keepLabel(call: Invocation, travelling: Travelling): Promise<KeptLabel> {
+  return keepPage(call, await labelOf(call, travelling));
+}
+
+/** The same where no server is reached: whom the drive goes back to is written by hand. */
+export async function keepLabelOffline(
+  call: Invocation,
+  travelling: Travelling,
+  datacenter: DatacenterRecord,
+): Promise<KeptLabel> {
+  return keepPage(call, labelFrom(travelling, datacenter, call.list('return-to')));
+}
+
+async function keepPage(call: Invocation, label: Label): Promise<KeptLabel> {
   const folder = path.join(call.settings.stateDirectory, 'labels');
-  const file = path.join(folder, `${travelling.drive}.html`);
+  const page = path.join(folder, `${label.drive}.html`);
   await makeDirectoryDurable(folder);
-  await replaceDurable(file, Buffer.from(labelHtml(await labelOf(call, travelling))));
-  call.print.event('label', `Print its label: ${file}`, { page: file });
+  await replaceDurable(page, Buffer.from(labelHtml(label)));
+  call.print.event('label', `Print its label: ${page}`, { page });
+  return { page, to: label.to };
 }
 
 async function measure(call: Invocation, at: string) {
@@ -62,10 +86,18 @@ async function measure(call: Invocation, at: string) {
   }
 }
 
-async function labelOf(call: Invocation, { drive, vault, job, region }: Travelling): Promise<Label> {
+async function labelOf(call: Invocation, travelling: Travelling): Promise<Label> {
   const { store, trust } = enterVault(call);
-  const to = shippingLabel(await readDatacenter(store, region, trust), job);
-  return { drive, vault, job, region, name: driveLabel(drive), to, returnTo: call.list('return-to') };
+  const datacenter = await readDatacenter(store, travelling.region, trust);
+  return labelFrom(travelling, datacenter, await senderLines(call, travelling));
+}
+
+function labelFrom(
+  { drive, vault, job, region }: Travelling,
+  datacenter: DatacenterRecord,
+  returnTo: readonly string[],
+): Label {
+  return { drive, vault, job, region, name: driveLabel(drive), to: shippingLabel(datacenter, job), returnTo };
 }
 
 function pageFor(file: string, label: Label): string {

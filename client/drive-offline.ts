@@ -29,6 +29,7 @@ import { openRevision, recordChain } from '../store/records.ts';
 import { fillOffline } from '../workers/offline-drive.ts';
 import * as definitions from '../workflows/definitions.ts';
 import { newDriveId, readyDisk } from './disks.ts';
+import { keepLabelOffline } from './drive-label.ts';
 import { filledLines, readyFolder, rulesOf } from './drives.ts';
 import type { Invocation } from './invocation.ts';
 import { act, statusOf } from './job-acts.ts';
@@ -108,7 +109,8 @@ export async function prepareByPlan(call: Invocation): Promise<undefined> {
   const journal: DriveJournal = { schema: JOURNAL_SCHEMA, job, drive, host, run, step, ...serial, receipt, wraps };
   const out = path.resolve(call.text('out') ?? `${drive}.journal`);
   await replaceDurable(out, Buffer.from(`${JSON.stringify(journal)}\n`));
-  call.print.result('drive-journal', { job, drive, journal: out, disk }, () => [
+  const { page } = await keepLabelOffline(call, plan, record.body);
+  call.print.result('drive-journal', { job, drive, journal: out, label: page, disk }, () => [
     `Drive ${driveLabel(drive)} is written and read back; its journal is in ${out}.`,
     ...filledLines(disk),
     `Where the job is:  seedship job add-journal ${path.basename(out)}`,

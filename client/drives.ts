@@ -110,10 +110,15 @@ interface Begun {
 }
 
 async function labelled(call: Invocation, { status, drive }: Begun): Promise<number> {
-  const until: DriveState[] = ['Prepared', 'Shipped', 'Faulted', 'Lost'];
-  const exit = await settle(call, { drive, until, workflowId: status.workflowId });
-  if (exit === EXIT.ok) await keepLabel(call, { drive, ...status.request });
-  return exit;
+  const { workflowId } = status;
+  return settle(call, {
+    ...{ drive, workflowId, until: ['Prepared', 'Shipped', 'Faulted', 'Lost'] },
+    async ready({ registered }, { request }) {
+      const { page, to } = await keepLabel(call, { drive, ...request });
+      const uiUrl = uiPage(call, workflowId);
+      return { label: page, ...(registered && { shipTo: to }), ...(uiUrl && { uiUrl }) };
+    },
+  });
 }
 
 /** The drive of a command that was given before: the same command twice is the same work. */
@@ -249,9 +254,27 @@ interface Settling {
   readonly workflowId: string;
   readonly drive: string;
   readonly until: readonly DriveState[];
+  /** What else whoever prepared it needs, once it may travel. */
+  readonly ready?: (drive: DriveStatus, job: JobStatus) => Promise<ReadyToShip>;
 }
 
-async function settle(call: Invocation, { workflowId, drive, until }: Settling): Promise<number> {
+interface ReadyToShip {
+  /** The page to print. */
+  readonly label: string;
+  /** Absent until the import job names it: there are more drives to prepare. */
+  readonly shipTo?: readonly string[];
+  /** The job in the Web UI. */
+  readonly uiUrl?: string;
+}
+
+function readyLines(job: string, { shipTo, uiUrl }: Partial<ReadyToShip>): string[] {
+  return [
+    ...(shipTo ? [`Import job ${job} created. Ship to:`, ...shipTo.map((line) => `  ${line}`)] : []),
+    ...(uiUrl ? [`Job ${job}: ${uiUrl}`] : []),
+  ];
+}
+
+async function settle(call: Invocation, { workflowId, drive, until, ready }: Settling): Promise<number> {
   const temporal = await connectClient(call.settings);
   try {
     let state: DriveState = 'Specified';
@@ -267,15 +290,15 @@ async function settle(call: Invocation, { workflowId, drive, until }: Settling):
           if (!asks) return { done: false };
         }
         const disk = found.disk ?? (state === 'Prepared' ? await filledBy(temporal, workflowId, drive) : undefined);
+        const { waitsFor, attention, request } = job;
+        const more = state === 'Prepared' || state === 'Shipped' ? await ready?.(found, job) : undefined;
         call.print.result(
           'drive',
-          {
-            ...{ ...found, ...(disk && { disk }), job: job.request.job },
-            ...{ waitsFor: job.waitsFor, attention: job.attention },
-          },
+          { ...found, ...(disk && { disk }), ...more, job: request.job, waitsFor, attention },
           () => [
-            `Drive ${driveLabel(drive)}: ${state}, ${found?.objects ?? 0} objects, ${formatSize(found?.bytes ?? 0)}.`,
+            `Drive ${driveLabel(drive)}: ${state}, ${found.objects} objects, ${formatSize(found.bytes)}.`,
             ...filledLines(disk),
+            ...readyLines(request.job, more ?? {}),
             `Next: ${needs(job)}`,
           ],
         );

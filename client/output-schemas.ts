@@ -151,6 +151,9 @@ export const SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   drive: z.looseObject({
     id: z.string().optional(),
     state: z.string().optional(),
+    label: z.string().optional(),
+    shipTo: z.array(z.string()).optional(),
+    uiUrl: z.string().optional(),
     waitsFor,
     attention: z.array(attention),
   }),

@@ -2,13 +2,12 @@
 import path from 'node:path';
 import { shippingLabel } from '../domain/datacenter.ts';
 import { Failure } from '../domain/failure.ts';
-import type { JobRecord } from '../domain/record.ts';
 import { replaceDurable } from '../store/durable-file.ts';
-import { readDatacenter, readRecord } from '../store/records.ts';
+import { readDatacenter } from '../store/records.ts';
 import type { Invocation } from './invocation.ts';
 import { statusOf } from './job-acts.ts';
-import { readParticulars } from './job-order.ts';
 import { parcelMeant } from './parcels.ts';
+import { senderLines } from './sender-address.ts';
 import { type Slip, slipCode, slipHtml, slipSvg } from './slip-page.ts';
 import { enterVault } from './vault-door.ts';
 
@@ -30,24 +29,13 @@ export async function slipParcel(call: Invocation): Promise<undefined> {
 async function slipOf(call: Invocation): Promise<Slip> {
   const { job, carrier, tracking, drives: ids, back } = await parcelMeant(call);
   const { request, drives: all } = await statusOf(call, job);
-  const { state, store, trust } = enterVault(call);
+  const { store, trust } = enterVault(call);
   const drives = all.filter(({ id }) => ids.includes(id)).map(({ id, serial }) => ({ id, ...(serial && { serial }) }));
   const region = all.find(({ id, region: at }) => ids.includes(id) && at !== undefined)?.region ?? request.region;
   const datacenter = shippingLabel(await readDatacenter(store, region, trust), job);
-  const typed = call.list('return-to');
-  const record = await readRecord<JobRecord>(store, { kind: 'job', id: job }, trust);
-  const known = await readParticulars(state, { sealed: record?.body.sealed, details: request.details, region });
-  const sender = typed.length > 0 ? typed : addressLines(known?.returnTo);
+  const sender = await senderLines(call, { job, region, details: request.details });
   const about = { vault: request.vault, job, region, carrier, tracking, drives };
   return { ...about, ...(back ? { to: sender, returnTo: datacenter } : { to: datacenter, returnTo: sender }) };
-}
-
-/** It was typed in lines, or in one with commas. */
-function addressLines(typed = ''): string[] {
-  return typed
-    .split(typed.includes('\n') ? '\n' : ',')
-    .map((line) => line.trim())
-    .filter(Boolean);
 }
 
 function pageFor(file: string, slip: Slip): string {

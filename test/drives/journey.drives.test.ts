@@ -26,7 +26,15 @@ beforeAll(async () => {
   await makeTree(source, '--files', '200', '--bytes', '60000000');
   await system.start();
   await system.setUp(source);
-  await system.must('job', 'start', 'j1', '--protection', 'docs', '--staging', system.at('staging'));
+  const order = [
+    '--protection',
+    'docs',
+    '--staging',
+    system.at('staging'),
+    '--return-to',
+    'Ann & Sons, Harbour Road 1',
+  ];
+  await system.must('job', 'start', 'j1', ...order, '--return', 'none');
   Object.assign(disks, {
     first: new LoopDisk({ bytes: 400 * MIB, serial: 'FIRST-1001' }),
     second: new LoopDisk({ bytes: 400 * MIB, serial: 'SECOND-1002' }),
@@ -164,6 +172,13 @@ describe('a disk at the copy host', () => {
     const second = await prepare('second', '--confirm-serial', 'SECOND-1002', '--file-system', 'xfs');
     const rates = { readPerSecond: expect.any(Number) }; // it may be written too soon for a rate
     expect([second.status, Object(second.data)]).toMatchObject([0, { state: 'Prepared', disk: rates }]);
+    const { drives } = Object((await system.must('job', 'show', 'j1')).data);
+    expect(drives.map(({ registered }: { registered?: boolean }) => registered)).toEqual([true, true, true]);
+    expect([Object(first.data).shipTo, Object(second.data)]).toMatchObject([
+      undefined, // there was more to prepare
+      { shipTo: expect.arrayContaining(['Job j1']), uiUrl: expect.stringContaining('/workflows/seed') },
+    ]);
+    expect(readFileSync(Object(second.data).label, 'utf8')).toContain('>Ann &amp; Sons<');
     expect(disk('decoy').state()).toEqual(decoy);
     const rows = await listed();
     expect(rows.filter(({ drive }) => drive !== '').map(({ there }) => there)).toEqual([true, true, true]);

@@ -82,7 +82,7 @@ async function prepareByPlan(loop: LoopDisk, serial: string): Promise<string> {
   const words = ['drive', 'prepare', loop.device, '--offline', plan, '--confirm-serial', serial, ...staging];
   expect(Object((await attic.must(...words)).data)).toMatchObject({
     ...{ job: 'j3', drive, journal },
-    disk: { readPerSecond: expect.any(Number) },
+    ...{ disk: { readPerSecond: expect.any(Number) }, label: expect.stringContaining(`${drive}.html`) },
   });
   expect((await attic.type('job', 'add-journal', journal)).status).toBe(5); // the line is gone
   const forged = readFileSync(journal, 'utf8').replace(/"receipt":"(.{400})./, '"receipt":"$1A');
