@@ -1,6 +1,7 @@
 /**
  * Kills and power cuts over preparation and ingest, on file systems of real disks. A power cut here is the
- * file system's own shutdown, without a flush of its journal: what was not forced to the disk is gone.
+ * file system's own shutdown, without a flush of its journal: what was not forced to the disk is gone. It takes
+ * the drive and the disk of the host, where staging, landing, journals and receipts lie, in either order.
  *
  * What must hold after any number of them: every object is on the drive, and was written to it once, since what
  * the journal records is on the medium; and every object lands once.
@@ -12,8 +13,10 @@ import { MIB } from '../../domain/units.ts';
 import { decodeJournal } from '../../format/journal.ts';
 import { runChild } from '../../pipeline/child.ts';
 import type { IngestTask, PrepareTask, TransferResult } from '../../pipeline/child-tasks.ts';
+import { HostDisk } from '../harness/host-disk.ts';
 import { releaseDisks } from '../harness/loop-disk.ts';
 import { mutant } from '../harness/mutant.ts';
+import { Workbench } from '../pipeline/fixture.ts';
 import { DriveRig, type RigDisk } from './rig.ts';
 
 const WHOLE = process.env.SEEDSHIP_CI !== undefined;
@@ -24,13 +27,20 @@ const BYTES_A_SECOND = 12 * MIB;
 const DELAY_MS_MAX = 700;
 
 let rig: DriveRig;
+let host: HostDisk;
+const builds = new Workbench('seedship-builds');
 let chance = 20_261_123; // a seed: a round that fails can be run again
 
 beforeAll(async () => {
-  rig = await DriveRig.start('faults', BYTES_A_SECOND);
+  host = new HostDisk();
+  rig = await DriveRig.start('faults', BYTES_A_SECOND, (folder) => host.mount(folder));
 }, 120_000);
 afterEach(releaseDisks);
-afterAll(() => rig?.bench.close());
+afterAll(() => {
+  host?.close();
+  rig?.bench.close();
+  builds.close();
+});
 
 /** @returns whether it hit: a drive that is just being let go has no file system to shut down */
 type Fault = (pid: number, drive: RigDisk) => boolean;
@@ -39,18 +49,35 @@ type Run = typeof runChild;
 const kill: Fault = (pid) => process.kill(pid, 'SIGKILL');
 
 const cut: Fault = (pid, { at }) => {
-  const { rdev } = statSync(at.path);
+  const drive = openedOn(statSync(at.path).rdev, pid);
+  if (drive === undefined) return false;
+  const offHost = (): boolean => host.cut();
+  const offDrive = (): boolean => shutDown(drive);
+  const hits = random() < 0.5 ? [offHost(), offDrive()] : [offDrive(), offHost()];
+  process.kill(pid, 'SIGKILL');
+  return hits.includes(true);
+};
+
+/** The root of a device's file system, as the process has it open: no path leads there. */
+function openedOn(rdev: number, pid: number): string | undefined {
   for (const fd of readdirSync(`/proc/${pid}/fd`)) {
     const file = `/proc/${pid}/fd/${fd}`;
     try {
-      if (readlinkSync(file) !== '/' || statSync(file).dev !== rdev) continue;
-      execFileSync('xfs_io', ['-x', '-c', 'shutdown', file], { stdio: 'pipe' });
-      process.kill(pid, 'SIGKILL');
-      return true;
-    } catch {} // that descriptor, or the process, has just gone
+      if (readlinkSync(file) === '/' && statSync(file).dev === rdev) return file;
+    } catch {} // that descriptor has just gone
   }
-  return false;
-};
+  return undefined;
+}
+
+/** False when the drive, or the process, has just gone. */
+function shutDown(root: string): boolean {
+  try {
+    execFileSync('xfs_io', ['-x', '-c', 'shutdown', root], { stdio: 'pipe' });
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 function random(): number {
   chance = (chance * 48_271) % 2_147_483_647; // Lehmer's, the minimal standard one
@@ -92,6 +119,7 @@ async function attempt(
     return { result, hit: false };
   } catch (error) {
     if (!hit) throw error;
+    await host.comeBack();
     return { hit };
   } finally {
     clearTimeout(timer);
@@ -152,9 +180,16 @@ describe('preparation and ingest of a disk', () => {
     expect(await suite('cut', cut, CUTS)).toBe(CUTS);
   }, 600_000);
 
-  test('do not survive power cuts in a build that does not force its writes to the disk', async () => {
+  test('do not survive power cuts in a build that does not force its writes to the drive', async () => {
     const forced = /await sync\(fd\);\s+fsyncSync\(directory\);/;
-    const run = await mutant(rig.bench.at('mutant'), ['store/drive-volume.js', forced, '']);
+    const run = await mutant(builds.at('drive'), ['store/drive-volume.js', forced, '']);
     await expect(suite('cut without fsync', cut, 10, run)).rejects.toThrow(/toEqual[\s\S]*cut without fsync/);
+  }, 200_000);
+
+  test('do not survive power cuts in a build that does not force its writes to the disk of the host', async () => {
+    const forced = /(?<=await handle\.writeFile\(bytes\);\s+)await handle\.sync\(\);/;
+    const label = "if (file.endsWith('.json')) await handle.sync();"; // the drive's own
+    const run = await mutant(builds.at('host'), ['store/durable-file.js', forced, label]);
+    await expect(suite('cut without fsync', cut, 10, run)).rejects.toThrow(/not the bytes|wrap: 0 bytes|expect\(/);
   }, 200_000);
 });

@@ -18,7 +18,7 @@ import { preparePlace } from '../../store/directory-store.ts';
 import { formatDisk } from '../../store/disk-format.ts';
 import type { FileSystem } from '../../store/drive-mount.ts';
 import { packSetName } from '../../store/places.ts';
-import { LoopDisk } from '../harness/loop-disk.ts';
+import { LoopDisk, run } from '../harness/loop-disk.ts';
 import {
   newTestVault,
   packsIn,
@@ -62,13 +62,18 @@ export class DriveRig {
     this.#bytesPerSecondMax = bytesPerSecondMax;
   }
 
-  /** @param bytesPerSecondMax so slow that faults hit the middle */
-  static async start(name: string, bytesPerSecondMax: number): Promise<DriveRig> {
+  /**
+   * @param bytesPerSecondMax so slow that faults hit the middle
+   * @param lay puts the folder that all of it lies in on a disk of its own
+   */
+  static async start(name: string, bytesPerSecondMax: number, lay = (_: string): void => {}): Promise<DriveRig> {
     const bench = new Workbench(`seedship-${name}`);
+    lay(bench.directory);
     const vault = await newTestVault();
     const source = bench.makeTree('source', { files: 200, bytes: 24_000_000 });
     await preparePlace(bench.at('staging'));
     const staged = await perform(stagingTask(vault, bench, source, { packBytesMax }), vault.secrets);
+    run('sync', '--file-system', bench.directory);
     return new DriveRig({ bench, vault, staged, datacenter: await newAgeIdentity(), bytesPerSecondMax });
   }
 
@@ -121,6 +126,7 @@ export class DriveRig {
     mkdirSync(path.join(folder, 'pack-sets'), { recursive: true });
     const name = packSetName(this.staged.packSet);
     writeFileSync(path.join(folder, name), readFileSync(this.bench.at('staging', name)));
+    run('sync', '--file-system', folder); // nobody's power is cut before it began
     return folder;
   }
 

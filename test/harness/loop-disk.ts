@@ -37,18 +37,23 @@ export interface LoopOptions {
   readonly readOnly?: boolean;
   /** Nothing of the image is kept in memory: what is read comes from whoever serves it. */
   readonly direct?: boolean;
+  /** `releaseDisks` leaves it: whoever made it releases it. */
+  readonly kept?: boolean;
 }
 
 export class LoopDisk {
   readonly device: string;
   readonly image: string;
   readonly #udev: string;
+  readonly #home: string | undefined;
   #writesBefore: number;
 
-  constructor({ bytes, serial, image, readOnly = false, direct = false }: LoopOptions) {
+  constructor({ bytes, serial, image, readOnly = false, direct = false, kept = false }: LoopOptions) {
     if (folder === undefined) releaseOrphans();
     folder ??= mkdtempSync(path.join(tmpdir(), 'seedship-disks-'));
-    this.image = image ?? path.join(folder, `disk-${made.size}.img`);
+    const home = kept ? mkdtempSync(path.join(tmpdir(), 'seedship-disk-')) : folder;
+    this.#home = kept ? home : undefined;
+    this.image = image ?? path.join(home, `disk-${made.size}.img`);
     if (image === undefined) {
       writeFileSync(this.image, '');
       truncateSync(this.image, bytes);
@@ -65,7 +70,7 @@ export class LoopDisk {
     this.#udev = `${UDEV}/b${this.number}`;
     this.name(serial);
     this.#writesBefore = this.#counter();
-    made.add(this);
+    if (!kept) made.add(this);
   }
 
   /** `7:3` */
@@ -113,6 +118,7 @@ export class LoopDisk {
     made.delete(this);
     rmSync(this.#udev, { force: true });
     run('losetup', '--detach', this.device);
+    if (this.#home !== undefined) rmSync(this.#home, { recursive: true, force: true });
   }
 }
 
