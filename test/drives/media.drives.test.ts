@@ -1,11 +1,24 @@
 /** Disks that fail as disks do: sectors that cannot be read any more, and writes that are refused. */
-import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { MIB } from '../../domain/units.ts';
 import { openCopyLog } from '../../format/copy-log.ts';
 import { trustOf } from '../../format/credentials.ts';
 import { runChild } from '../../pipeline/child.ts';
 import type { TransferResult } from '../../pipeline/child-tasks.ts';
+import type { FileSystem } from '../../store/drive-mount.ts';
 import { openStore } from '../../store/object-store.ts';
 import { copyLogName } from '../../store/places.ts';
 import { LoopDisk, releaseDisks, run } from '../harness/loop-disk.ts';
@@ -16,6 +29,8 @@ import { DriveRig } from './rig.ts';
 
 const PARTITION_AT = 1 * MIB;
 const BLOCK = 4096;
+/** A seal says of a segment, of 1 MiB here, that it is wrong; the first begins with its file. */
+const FIRST_SEGMENT = 0;
 let rig: DriveRig;
 
 beforeAll(async () => {
@@ -34,6 +49,39 @@ const serve = (name: string, readOnly: boolean, ...words: string[]) =>
 function objectsOn(partition: string): { number: number; bytes: number }[] {
   const rows = run('debugfs', '-R', 'ls -p /objects/000', partition).matchAll(/\/(\d{6})\.1\/(\d+)\//g);
   return [...rows].map(([, name, bytes]) => ({ number: Number(name), bytes: Number(bytes) })).sort(byNumber);
+}
+
+/**
+ * Writes noise into a sector of some of the longer objects, past the file system.
+ * @returns their numbers, in order
+ */
+function spoilSectors(partition: string, which: readonly number[]): number[] {
+  const folder = rig.bench.at('spoiled');
+  mkdirSync(folder, { recursive: true });
+  run('mount', '-o', 'ro', partition, folder);
+  const objects = `${folder}/objects/000`;
+  const long = readdirSync(objects).filter((name) => statSync(`${objects}/${name}`).size > 100 * BLOCK);
+  const bad = which.flatMap((at) => long.sort()[at] ?? []);
+  const sectors = bad.map((name) => {
+    const [, first = ''] =
+      /^ +0: +0\.\. +\d+: +(\d+)\.\./m.exec(run('filefrag', '-v', '-b512', `${objects}/${name}`)) ?? [];
+    return Number(first) + 17 + Number(name.slice(0, 6)); // somewhere in its first extent
+  });
+  run('umount', folder);
+  const device = openSync(partition, 'r+');
+  for (const sector of sectors) writeSync(device, randomBytes(512), 0, 512, sector * 512);
+  fsyncSync(device);
+  closeSync(device);
+  expect(sectors.filter((sector) => sector > 100)).toHaveLength(which.length);
+  return bad.map((name) => Number(name.slice(0, 6)));
+}
+
+/** What the signed copy log says of each object that was not taken. */
+async function refusedBy(landing: string, drive: string, { copyLog = rig.staged.packSet }: TransferResult) {
+  const log = await openStore(`file://${landing}`).get(copyLogName(copyLog));
+  const trust = trustOf(rig.vault.credentials);
+  const { objects } = openCopyLog(log, { trust, name: copyLog, drive, job: 'hq-2026' }).log;
+  return objects.flatMap(({ number, outcome, offset }) => (outcome === 'taken' ? [] : [[number, outcome, offset]]));
 }
 
 /** A server of an image that confirms all writes, and forgets those that begin behind its real end. */
@@ -90,14 +138,25 @@ describe('a disk', () => {
     run('partx', '--update', worn.device);
     const taken = await perform(rig.ingestTask(drive, landing, prepared), rig.dockSite);
     expect(taken).toMatchObject({ objects: prepared.objects - bad.length, damaged: bad.length, missing: 0 });
-    const log = await openStore(`file://${landing}`).get(copyLogName(taken.copyLog ?? rig.staged.packSet));
-    const trust = trustOf(rig.vault.credentials);
-    const opened = openCopyLog(log, { trust, name: taken.copyLog ?? rig.staged.packSet, drive: at.id, job: 'hq-2026' });
-    const refused = opened.log.objects.filter(({ outcome }) => outcome !== 'taken');
-    expect(refused.map(({ number, outcome, offset }) => [number, outcome, offset])).toEqual(
+    expect(await refusedBy(landing, at.id, taken)).toEqual(
       bad.map((number, index) => [number, 'unreadable', (inFile[index] ?? 0) * blockSize]),
     );
   }, 120_000);
+
+  test.each<FileSystem>(['ext4', 'xfs'])(
+    'of which a sector holds something else, on %s, costs the object it is part of, named with the place',
+    async (fileSystem) => {
+      const { at } = await rig.newDisk(fileSystem);
+      const landing = await rig.landingOf(at);
+      const prepared = await perform(rig.prepareTask(at, landing), rig.copySite);
+      const bad = spoilSectors(at.path, [1, 4, 7]);
+      const taken = await perform(rig.ingestTask(at, landing, prepared), rig.dockSite);
+      expect(taken).toMatchObject({ objects: prepared.objects - bad.length, damaged: bad.length, missing: 0 });
+      expect(await refusedBy(landing, at.id, taken)).toEqual(bad.map((number) => [number, 'altered', FIRST_SEGMENT]));
+      rig.expectLanded(landing, bad.length);
+    },
+    120_000,
+  );
 
   test('of a smaller capacity than it says is found out when it is read back, though it confirmed each write', async () => {
     const loop = new LoopDisk({ bytes: 400 * MIB, serial: 'FAKE-1' });

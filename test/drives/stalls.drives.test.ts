@@ -1,9 +1,10 @@
 /** What a copy host meets besides kills: a child that hangs, drives whose cache forgets, staging on a share. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { MIB } from '../../domain/units.ts';
+import { decodeJournal } from '../../format/journal.ts';
 import { LoopDisk, releaseDisks, run } from '../harness/loop-disk.ts';
 import { cutServed, releaseServed, serveImage } from '../harness/served-disk.ts';
 import { SHARES } from '../harness/shares.ts';
@@ -109,6 +110,49 @@ describe('a disk that loses what its cache held', () => {
     200_000,
   );
 });
+
+describe('a disk that is pulled while it is filled', () => {
+  test('is told, and goes on at the next object when it is back', async () => {
+    const blank = new LoopDisk({ bytes: 400 * MIB, serial: 'PULLED' });
+    const made = await rig.format(blank, 'ext4');
+    blank.release();
+    const image = rig.bench.at('pulled.img');
+    run('cp', '--sparse=always', blank.image, image);
+    const landing = await rig.landingOf(made);
+    const plugIn = async (name: string) => {
+      const served = await serveImage(rig.bench.at(name), false, 'file', image);
+      const loop = new LoopDisk({ bytes: 0, serial: 'PULLED', image: served });
+      run('partx', '--update', loop.device);
+      return { served, loop, task: rig.prepareTask({ ...made, path: `${loop.device}p1` }, landing) };
+    };
+    const first = await plugIn('plugged');
+    let seen = 0;
+    const pulled = perform(first.task, rig.copySite, {
+      onProgress: ({ objectsDone = 0 }) => {
+        if (seen < 5 && objectsDone >= 5) cutServed(first.served);
+        seen = objectsDone;
+      },
+    });
+    await expect(pulled).rejects.toMatchObject({ code: expect.stringMatching(/^Drive(?:Failed|Missing)$/) });
+    first.loop.release();
+    const again = await plugIn('plugged-again');
+    const prepared = await perform(again.task, rig.copySite);
+    expect(prepared).toMatchObject({ objects: rig.staged.objects, missing: 0, damaged: 0 });
+    expect(journaled(made.id)).toBe(rig.staged.objects); // none was written twice
+    const taken = await perform(rig.ingestTask(again.task.drive, landing, prepared), rig.dockSite);
+    expect(taken).toMatchObject({ objects: rig.staged.objects, missing: 0, damaged: 0 });
+    rig.expectLanded(landing);
+  }, 60_000);
+});
+
+/** Objects that all journals of a drive record. */
+function journaled(drive: string): number {
+  const folder = rig.bench.at('copy-state/journals', drive);
+  return readdirSync(folder).reduce((sum, name) => {
+    const epoch = Number(name.split('.')[1]);
+    return sum + decodeJournal(readFileSync(`${folder}/${name}`), { drive, epoch }).objects.length;
+  }, 0);
+}
 
 describe('a staging location on a share', () => {
   test('that FUSE mounts fills a drive, and keeps its receipt', async () => {
