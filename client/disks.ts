@@ -82,6 +82,7 @@ async function findDisk(call: Invocation, device: string): Promise<Found> {
 }
 
 interface Becoming {
+  readonly job: string;
   /** A new drive's id. */
   readonly drive?: string;
   /** Asked right before the first write: a person may have taken an hour to confirm. @throws to leave it untouched */
@@ -93,12 +94,13 @@ export async function readyDisk(
   call: Invocation,
   device: string,
   rules: Omit<DiskRules, 'among'>,
-  { drive: given = newDriveId(), mayErase }: Becoming = {},
+  { job, drive: given = newDriveId(), mayErase }: Becoming,
 ): Promise<ReadyDisk | undefined> {
   const { disk, disks } = await findDisk(call, device);
   const known = knownDrive(call, disk);
   if (known !== undefined) {
     refuse(call, disk, refusalsOfUse(disk));
+    checkNotOther(call, { drive: known, at: device, job });
     call.print.event('known', `${device} is ${driveLabel(known)}: it goes on from where it was.`, { drive: known });
     return asItIs(call, disk, known);
   }
@@ -123,6 +125,22 @@ export async function readyDisk(
   const onLine = (line: string): void => call.print.event('format', line);
   const partition = await formatDisk(order, { roles: rolesOf(call), onLine });
   return measured(disk, partition, order.drive);
+}
+
+/**
+ * A drive that came back is not written over by the way: what it carries may be needed still.
+ * @throws Failure `WrongState` when it was prepared for another job
+ */
+export function checkNotOther(
+  call: Invocation,
+  { drive, at, job }: { readonly drive: string; readonly at: string; readonly job: string },
+): void {
+  const other = openState(call.settings.stateDirectory).preparedFor(drive);
+  if (other === undefined || other === job) return;
+  throw new Failure('WrongState', `${at} is drive ${driveLabel(drive)} of the job ${other}`, {
+    why: 'this host prepared it for that one, and has not erased it since',
+    next: `seedship drive erase ${at} --job ${other}, then the same command`,
+  });
 }
 
 /** A disk that is a drive with the file system it has: nothing is erased. */

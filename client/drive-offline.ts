@@ -85,8 +85,8 @@ export async function prepareByPlan(call: Invocation): Promise<undefined> {
     throw new Failure('Tampered', `the entry of datacenter ${region} is not the owner's`);
   await checkStaging(call, { request: { staging, job }, packSet });
   const ready = isBlockDevice(at)
-    ? await readyDisk(call, at, rulesOf(record.body), { drive })
-    : await readyFolder(call, at, drive);
+    ? await readyDisk(call, at, rulesOf(record.body), { job, drive })
+    : await readyFolder(call, at, { job, drive });
   if (!ready) return undefined;
   if (ready.drive !== drive)
     throw new Failure('DriveForeign', `this is drive ${driveLabel(ready.drive)}, not that of the plan`);

@@ -16,7 +16,15 @@ import { openState } from '../store/machine-state.ts';
 import { readDatacenter } from '../store/records.ts';
 import * as definitions from '../workflows/definitions.ts';
 import type { drivePreparation } from '../workflows/drive-preparation.ts';
-import { arrivedDisk, knownDisk, newDriveId, type ReadyDisk, readyDisk, showDrivePlan } from './disks.ts';
+import {
+  arrivedDisk,
+  checkNotOther,
+  knownDisk,
+  newDriveId,
+  type ReadyDisk,
+  readyDisk,
+  showDrivePlan,
+} from './disks.ts';
 import { keepLabel } from './drive-label.ts';
 import { follow, handOver, uiPage } from './follow.ts';
 import type { Invocation } from './invocation.ts';
@@ -41,7 +49,9 @@ export async function prepareDrive(call: Invocation): Promise<number | undefined
   const datacenter = await readDatacenter(store, status.request.region, trust);
   const mayErase = async () => checkWaiting(await statusOf(call, job)); // another host may have taken the last object
   const rules = rulesOf(datacenter);
-  const ready = isBlockDevice(at) ? await readyDisk(call, at, rules, { mayErase }) : await readyFolder(call, at);
+  const ready = isBlockDevice(at)
+    ? await readyDisk(call, at, rules, { job, mayErase })
+    : await readyFolder(call, at, { job });
   if (!ready) return undefined;
   const { drive, serial } = ready;
   const { host } = call.settings;
@@ -175,12 +185,14 @@ function capacityOf(call: Invocation): number {
 }
 
 /** A directory as a drive; a new one is `given` where that is said. Undefined when it is only tried (`--dry-run`). */
-export async function readyFolder(call: Invocation, folder: string, given?: string): Promise<ReadyDisk | undefined> {
-  if (call.is('dry-run')) {
-    const { drive = given ?? newDriveId() } = await measureVolume(folder);
-    return showDrivePlan(call, { drive, place: folder });
-  }
-  const drive = (await readDriveLabel(folder)) ?? given ?? newDriveId();
+export async function readyFolder(
+  call: Invocation,
+  folder: string,
+  { job, drive: given = newDriveId() }: { readonly job: string; readonly drive?: string },
+): Promise<ReadyDisk | undefined> {
+  const { drive = given } = await measureVolume(folder);
+  checkNotOther(call, { drive, at: folder, job });
+  if (call.is('dry-run')) return showDrivePlan(call, { drive, place: folder });
   const volume = await openVolume({ path: folder, id: drive }, 'write');
   try {
     return { drive, place: folder, freeBytes: volume.freeBytes() };

@@ -23,6 +23,7 @@ import { type Digest, isDigest } from '../domain/names.ts';
 import { type Credentials, decodeCredentials, encodeCredentials } from '../format/credentials.ts';
 import { CorruptError } from '../format/cursor.ts';
 import { digestOf } from '../format/digest.ts';
+import { decodeJournal } from '../format/journal.ts';
 import { makeDirectoryDurable, replaceDurable, writeDurable } from './durable-file.ts';
 
 const FOLDERS = [
@@ -98,6 +99,21 @@ export class MachineState {
   forgetDrive(drive: string): void {
     rmSync(this.#file('drives', drive), { force: true });
     rmSync(this.#file('wear', drive), { force: true });
+  }
+
+  /** The job whose objects this host wrote to a drive; `undefined` before there were any. */
+  preparedFor(drive: string): string | undefined {
+    const folder = path.join(this.directory, 'journals', drive);
+    const names = existsSync(folder) ? readdirSync(folder).sort() : [];
+    for (const name of names) {
+      const [, epoch] = /^journal\.(\d+)$/.exec(name) ?? [];
+      try {
+        return decodeJournal(readFileSync(path.join(folder, name)), { drive, epoch: Number(epoch) }).job;
+      } catch (error) {
+        if (!(error instanceof CorruptError)) throw error; // one that is torn in its head recorded nothing
+      }
+    }
+    return undefined;
   }
 
   /** The first thing that was told of its disk stands, whatever attempt asks: it may be worse by the second. */

@@ -138,6 +138,12 @@ describe('a staging location of two jobs', () => {
     ]);
     expect(chosen.state()).toEqual(before);
     expect(Object((await system.must(...words, '--job', 'j5')).data)).toMatchObject({ state: 'Prepared' });
+    const filled = chosen.state();
+    expect((await system.type(...words, '--job', 'j6')).lines.at(-1)).toMatchObject({
+      ...{ code: 'WrongState', message: expect.stringMatching(/ of the job j5$/) },
+      hint: `seedship drive erase ${chosen.device} --job j5, then the same command`,
+    });
+    expect(chosen.state()).toEqual(filled);
   }, 240_000);
 });
 

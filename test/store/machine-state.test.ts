@@ -1,9 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Credentials } from '../../format/credentials.ts';
 import { digestOf } from '../../format/digest.ts';
+import { JournalWriter } from '../../format/journal.ts';
 import { deriveOwner, newMaster } from '../../format/key-tree.ts';
 import { certify, newSigningSeed, newVaultId, publicKeyOf } from '../../format/signature.ts';
 import { type MachineState, openState } from '../../store/machine-state.ts';
@@ -74,6 +75,19 @@ describe('machine state', () => {
     await state.setItems('main', 'docs', ['/srv']);
     await state.setItems('main', 'mail', ['/var/mail']);
     expect(openState(state.directory).listItems()).toEqual(['/srv', '/var/mail']);
+  });
+
+  test('knows what job a drive was filled for, by a journal that recorded something', () => {
+    const drive = '7F3A00000000C0DE';
+    const folder = path.join(state.directory, 'journals', drive);
+    mkdirSync(folder, { recursive: true });
+    expect(state.preparedFor(drive)).toBeUndefined();
+    const zero = digestOf(Buffer.alloc(0));
+    const head = (epoch: number) => new JournalWriter({ drive, epoch, job: 'j1', packSet: zero, wrap: zero }).head;
+    writeFileSync(path.join(folder, 'journal.1'), head(1).subarray(0, 20)); // the power failed
+    expect(state.preparedFor(drive)).toBeUndefined();
+    writeFileSync(path.join(folder, 'journal.2'), head(2));
+    expect(state.preparedFor(drive)).toBe('j1');
   });
 
   test('gives back a request by its digest, and none that was altered', async () => {
