@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import {
   closeSync,
+  cpSync,
   existsSync,
   mkdirSync,
   openSync,
@@ -9,6 +10,7 @@ import {
   readFileSync,
   readSync,
   renameSync,
+  rmSync,
   writeSync,
 } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
@@ -141,7 +143,9 @@ describe('a disk at the copy host', () => {
   test('is not touched for a staging location that is not the one of the job', async () => {
     const before = disk('first').state();
     mkdirSync(system.at('foreign'));
-    for (const folder of [system.at('foreign'), system.at('source')]) {
+    cpSync(system.at('staging'), system.at('older'), { recursive: true }); // it holds all but the set of this job
+    for (const set of readdirSync(system.at('older/pack-sets'))) rmSync(system.at('older/pack-sets', set));
+    for (const folder of [system.at('foreign'), system.at('source'), system.at('older')]) {
       const refused = await prepare('first', '--confirm-serial', 'FIRST-1001', '--staging', folder);
       expect(refused.lines.at(-1)).toMatchObject({ code: 'WrongState', message: expect.stringContaining('staging') });
     }
