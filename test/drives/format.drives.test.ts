@@ -5,6 +5,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  symlinkSync,
   unlinkSync,
   writeFileSync,
   writeSync,
@@ -78,6 +79,11 @@ describe('a disk', () => {
       const folder = `${loop.image}.mounted`;
       mkdirSync(folder);
       run('mount', made.device, folder);
+      symlinkSync('/etc/passwd', `${folder}/link`);
+      run('mknod', `${folder}/device`, 'c', '1', '5');
+      run('cp', '/bin/true', `${folder}/program`);
+      run('umount', folder); // what is only in the journal is not seen without it
+      run('mount', made.device, folder);
       const open = openSync(`${folder}/orphan`, 'w');
       writeSync(open, Buffer.alloc(3 * MIB, 7));
       unlinkSync(`${folder}/orphan`);
@@ -88,6 +94,10 @@ describe('a disk', () => {
       const mounted = await mountDrive(made, 'read');
       readdirSync(mounted.path);
       expect(() => writeFileSync(`${mounted.path}/mark`, 'x')).toThrow('EROFS');
+      expect(() => readFileSync(`${mounted.path}/link`)).toThrow('ELOOP');
+      expect(() => readFileSync(`${mounted.path}/device`)).toThrow('EACCES');
+      const program = mounted.path.replace('self', `${process.pid}`);
+      expect(() => run(`${program}/program`)).toThrow('EACCES');
       mounted.close();
       expect(loop.sha256()).toBe(hash);
       run('mount', made.device, folder); // the journal is still there to be replayed
