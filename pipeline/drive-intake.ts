@@ -227,7 +227,7 @@ class DriveIntake {
 
   constructor(parts: IntakeParts) {
     this.#parts = parts;
-    this.#throttle = new Throttle(parts.task.bytesPerSecondMax);
+    this.#throttle = new Throttle(parts.task.bytesPerSecondMax, parts.task.line);
     this.#set = new Map(parts.set.map((object, at) => [object.name, { at, object }]));
   }
 

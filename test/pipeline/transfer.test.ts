@@ -483,6 +483,23 @@ describe('taking a drive in', () => {
     for (const [name, identity] of before) expect(after.get(name)).toBe(identity);
   });
 
+  test('held to the line’s hours it takes nothing in, looks now and then, and goes on when it is let', async () => {
+    const { landing, drive, prepared } = await preparedDrive();
+    const task = ingestTask(drive, landing, prepared);
+    const before = packsIn(landing).size;
+    const killer = new AbortController();
+    let looks = 0;
+    const onProgress = () => {
+      looks += 1;
+      if (looks > 2) killer.abort(new Error('still waiting'));
+    };
+    const byDay = { ...task, line: [{ minute: 0, bytesPerSecond: 1 }] };
+    await expect(perform(byDay, dockSite, { signal: killer.signal, onProgress })).rejects.toThrow('still waiting');
+    expect(packsIn(landing).size).toBe(before);
+    const atNight = await perform({ ...task, line: [{ minute: 0 }] }, dockSite);
+    expect(atNight.objects).toBe(staged.objects);
+  });
+
   function readLog(landing: string, task: IngestTask, { copyLog }: TransferResult) {
     const name: Digest = copyLog ?? staged.packSet;
     const bytes = readFileSync(path.join(landing, copyLogName(name)));
