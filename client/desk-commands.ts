@@ -109,7 +109,7 @@ export const DESK_COMMANDS: readonly CommandSpec[] = [
       ['--to <number>', 'the right one'],
       ['--carrier <carrier>', 'the right carrier, when that was wrong too'],
       JOB,
-      ['--unchecked', 'the number is right, though it does not look like one of this carrier'],
+      ['--unchecked', 'number and carrier are right, though they do not look so, or the datacenter does not list it'],
     ],
     examples: [
       'seedship parcel amend 1Z999AA10123456785 --to 1Z999AA10123456784',

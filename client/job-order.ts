@@ -94,7 +94,11 @@ export async function sealOrder(
     ...(returnTo && { returnTo }),
     ...(returnAccount && { returnAccount }),
   };
-  const facts = { contact: !!contact, returnTo: !!returnTo, returnCarrier: returnCarrier ?? 'none' };
+  const { carriers } = datacenter;
+  const facts = {
+    ...{ contact: !!contact, returnTo: !!returnTo, returnCarrier: returnCarrier ?? 'none' },
+    ...(carriers.length > 0 && { carriers }),
+  };
   if (Object.keys(particulars).length === 0) return { details: facts, returns };
   const plain = Buffer.from(JSON.stringify({ ...particulars, salt: newSalt().toString('hex') }));
   const bytes = await sealTo([datacenter.recipient, credentials.restoreRecipient], plain);

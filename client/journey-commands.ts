@@ -101,7 +101,7 @@ export const JOURNEY_COMMANDS: readonly CommandSpec[] = [
       ['--tracking <number>', 'its tracking number'],
       ['--drives <id...>', 'the drives in it; all prepared ones when absent'],
       ['--later', 'it has its number, and has not left: say it again when it has, or let its carrier'],
-      ['--unchecked', 'the number is right, though it does not look like one of this carrier'],
+      ['--unchecked', 'number and carrier are right, though they do not look so, or the datacenter does not list it'],
     ],
     examples: [
       'seedship job ship hq-2026 --carrier ups --tracking 1Z999AA10123456784',

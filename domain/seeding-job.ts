@@ -66,6 +66,8 @@ export interface JobDetails {
   readonly returnTo: boolean;
   /** `none` when drives are not sent back. */
   readonly returnCarrier: string;
+  /** Whose parcels the datacenter takes in; all when absent. */
+  readonly carriers?: readonly string[];
 }
 
 export interface DriveStatus {

@@ -103,6 +103,7 @@ export function parseCarrier(text: string, accepted: readonly string[] = []): st
   if (accepted.length > 0 && !accepted.includes(carrier))
     throw new Failure('Usage', `the datacenter does not take parcels of ${carrier}`, {
       why: `it takes ${accepted.join(', ')}`,
+      next: 'send it with one of these, or, if it is let in all the same, add --unchecked',
     });
   return carrier;
 }

@@ -106,7 +106,7 @@ function hearShipping(log: Logbook, travel: Travel): void {
     check(act) {
       say.checkTexts(act, ['carrier', 'tracking']);
       if (act.drives !== undefined) say.checkDrives(act.drives);
-      if (!act.unchecked) checkTracking(parseCarrier(act.carrier), parseTracking(act.tracking));
+      if (!act.unchecked) checkLabel(log, act.carrier, act.tracking);
       sent(act);
       const { returns, details, job } = log.job;
       if (returns && details && !details.returnTo)
@@ -135,7 +135,7 @@ function hearAmending(log: Logbook, travel: Travel): void {
       const after = parcels.amended(log.custody, act);
       const to = parseTracking(act.to);
       const carrier = after.parcels.find(({ tracking }) => tracking === to)?.carrier ?? '';
-      if (!act.unchecked) checkTracking(carrier, to);
+      if (!act.unchecked) checkLabel(log, carrier, to);
     },
     carryOut(act) {
       log.custody = parcels.amended(log.custody, act);
@@ -270,6 +270,11 @@ function hearReturning(log: Logbook): void {
       return here();
     },
   });
+}
+
+/** A parcel of a carrier that the datacenter does not let in stands at its gate, whatever its number. */
+function checkLabel({ job: { details } }: Logbook, carrier: string, tracking: string): void {
+  checkTracking(parseCarrier(carrier, details?.carriers), parseTracking(tracking));
 }
 
 function here() {

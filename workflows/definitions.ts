@@ -46,7 +46,7 @@ export interface ShipAct extends Act {
   readonly drives?: readonly string[];
   /** It has its number, and leaves later: said again without this, or scanned, it has left. */
   readonly later?: boolean;
-  /** The number does not look like this carrier's, and is right all the same. */
+  /** The number does not look like this carrier's, or the datacenter does not list it: it is right all the same. */
   readonly unchecked?: boolean;
 }
 

@@ -143,9 +143,10 @@ function hearExtending(log: Logbook, travel: Travel): void {
 }
 
 function checkDetails(details: Partial<JobDetails> | undefined): void {
-  const { sealed, contact, returnTo, returnCarrier } = details ?? {};
+  const { sealed, contact, returnTo, returnCarrier, carriers = [] } = details ?? {};
   const shaped = typeof contact === 'boolean' && typeof returnTo === 'boolean' && typeof returnCarrier === 'string';
-  if (!shaped || (sealed !== undefined && !isDigest(sealed)))
+  const listed = Array.isArray(carriers) && carriers.every((carrier) => typeof carrier === 'string');
+  if (!shaped || !listed || (sealed !== undefined && !isDigest(sealed)))
     throw new Failure('Usage', 'these are no details of a job', { next: 'seedship job edit NAME --return-to ADDRESS' });
 }
 

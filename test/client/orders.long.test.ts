@@ -131,6 +131,7 @@ describe('datacenters', () => {
     const closed = await refused(...start('j0', ...there));
     expect([closed.exit, closed.hint]).toEqual([6, 'add --datacenter home']);
     await typed('datacenter', 'edit', 'eu-north', '--open', ...system.passphrase);
+    await typed('datacenter', 'edit', 'home', '--carrier', 'ups', '--carrier', 'dhl', ...system.passphrase);
   }, 60_000);
 });
 
@@ -198,6 +199,8 @@ describe('the desk', () => {
     const listed = (await typed('drive', 'list')).data as { drive: string; folder: string }[];
     const drives = listed.filter(({ drive }) => drive !== '').sort((a, b) => (a.folder < b.folder ? -1 : 1));
     const [first = '', second = ''] = drives.map(({ drive }) => drive);
+    const gate = await refused('job', 'ship', 'j1', '--carrier', 'gls', '--tracking', '12345678901');
+    expect([gate.exit, gate.message]).toEqual([2, expect.stringContaining('does not take parcels of gls')]);
     const wrong = await refused('job', 'ship', 'j1', '--carrier', 'ups', '--tracking', '1Z999AA10132456784');
     expect([wrong.exit, wrong.hint]).toEqual([2, 'correct it, or add --unchecked']);
     await typed('job', 'ship', 'j1', '--carrier', 'ups', '--tracking', '1Z999AA10132456784', '--unchecked');

@@ -83,6 +83,23 @@ describe('a journey', () => {
     await handle.terminate();
   });
 
+  test('sends parcels only with carriers that the datacenter lets in, amended ones too', async () => {
+    const details = { contact: false, returnTo: false, returnCarrier: 'none', carriers: ['ups', 'dhl'] };
+    const handle = await startJob(stage, 'gate', { details });
+    await until(handle, atStage('Preparing'));
+    await prepare(handle, FIRST);
+    await until(handle, atStage('Shipping'));
+    const gls = { carrier: 'gls', tracking: '12345678901', by: 'ann' };
+    const refused = await refusal(handle.executeUpdate(say.ship, { args: [gls] }));
+    expect([refused.code, refused.message]).toEqual(['Usage', expect.stringMatching(/parcels of gls.*ups, dhl/)]);
+    await handle.executeUpdate(say.ship, { args: [{ carrier: 'dhl', tracking: '3318810025', by: 'ann' }] });
+    const act = { tracking: '3318810025', to: '12345678901', carrier: 'gls', by: 'ann' };
+    expect((await refusal(handle.executeUpdate(say.amendParcel, { args: [act] }))).code).toBe('Usage');
+    await handle.executeUpdate(say.amendParcel, { args: [{ ...act, unchecked: true }] }); // the desk let it in
+    expect((await handle.query(say.status)).parcels).toMatchObject([{ carrier: 'gls', was: ['3318810025'] }]);
+    await handle.terminate();
+  });
+
   test('every object is given to exactly one drive, and what did not fit goes on the next', async () => {
     const { sites } = stage;
     const handle = await startJob(stage, 'full');
