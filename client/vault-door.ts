@@ -37,7 +37,8 @@ export function enterVault(
   wanted: readonly CredentialRole[] = ['operator', 'machine', 'site'],
 ): Door {
   const state = openState(call.settings.stateDirectory);
-  const all = state.listCredentials().filter(({ role }) => wanted.includes(role));
+  const held = state.listCredentials();
+  const all = held.filter(({ role }) => wanted.includes(role));
   const { vault: vaultName, machine } = call.settings;
   const fitting = all
     .filter(({ vault }) => vaultName === undefined || vault.name === vaultName)
@@ -47,7 +48,7 @@ export function enterVault(
   const role = wanted.find((one) => fitting.some((credentials) => credentials.role === one));
   const mine = fitting.filter((credentials) => credentials.role === role);
   const [credentials] = mine;
-  if (!credentials) throw unregistered(wanted, vaultName);
+  if (!credentials) throw unregistered(wanted, vaultName, held);
   if (role === 'machine' && mine.length > 1)
     throw several(
       'machine',
@@ -162,12 +163,20 @@ function several(kind: 'vault' | 'machine', names: readonly string[]): Failure {
   });
 }
 
-function unregistered(wanted: readonly CredentialRole[], vault: string | undefined): Failure {
+/** Without a vault, without a registration, or without the one that is wanted: each is cured by another command. */
+function unregistered(wanted: readonly CredentialRole[], vault: string | undefined, held: readonly Credentials[]) {
   const where = vault === undefined ? 'of any vault' : `of the vault ${vault}`;
-  return new Failure('WrongState', `this computer is no ${wanted.join(' or ')} ${where}`, {
+  const register = 'seedship agent register --credentials FILE';
+  const what = `this computer is no ${wanted.join(' or ')} ${where}`;
+  if (!held.some(({ vault: { name } }) => vault === undefined || name === vault))
+    return new Failure('WrongState', what, {
+      why: 'it holds no credentials of a vault',
+      next: `seedship vault create NAME, seedship vault open URL, or ${register}`,
+    });
+  return new Failure('WrongState', what, {
     why: 'it holds no credentials for that',
-    next: wanted.includes('operator')
-      ? 'seedship vault create NAME, seedship vault open URL, or seedship agent register --credentials FILE'
-      : 'seedship agent register --credentials FILE',
+    next: wanted.includes('machine')
+      ? `seedship vault credentials --machine NAME --out FILE, then ${register}`
+      : register,
   });
 }
