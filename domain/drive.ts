@@ -13,7 +13,7 @@
 import type { ObjectRange } from './receipt.ts';
 
 const FOLLOWS = {
-  Specified: ['Prepared', 'Faulted'],
+  Specified: ['Prepared'],
   Prepared: ['Shipped', 'Received', 'Lost'],
   Shipped: ['Received', 'NeverReceived', 'Faulted', 'Prepared', 'Lost'],
   Received: ['Transferring', 'NeverReceived', 'Faulted', 'Lost'],

@@ -193,6 +193,7 @@ function hearReceiving(log: Logbook, travel: Travel): void {
       log.custody = parcels.received(log.custody, { drives, extra, unannounced });
       const others = extra.map(({ drive, ofJob }) => `${drive} (${ofJob ? `of job ${ofJob}` : 'of no job'})`);
       log.note('receive', by, [...drives, ...others].join(' '), act);
+      for (const drive of drives) travel.settled(drive); // one that was called damaged is not asked about any more
       travel.moved();
       return here();
     },

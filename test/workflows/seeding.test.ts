@@ -83,6 +83,36 @@ describe('a journey', () => {
     await handle.terminate();
   });
 
+  test('a drive that is being written is nobody’s to call damaged; one that was is received after all', async () => {
+    const { sites } = stage;
+    let write = () => {};
+    const writing = new Promise<void>((resolve) => {
+      write = resolve;
+    });
+    const handle = await startJob(stage, 'not-yet');
+    await until(handle, atStage('Preparing'));
+    sites.behaviour.prepareDrive = async ({ run, step, drive, host, ranges }) => {
+      await writing;
+      const made = { epoch: 1, manifest: digest(4), wraps: [digest(5)], objects: OBJECTS, bytes: 1 };
+      return { run, step, drive, host, receipt: digest(9), ranges, ...made };
+    };
+    await prepare(handle, FIRST);
+    const damaged = { drives: [FIRST], found: 'damaged', by: 'desk' } as const;
+    const refused = await refusal(handle.executeUpdate(say.reportDrives, { args: [damaged] }));
+    expect([refused.code, refused.message]).toEqual(['WrongState', expect.stringContaining('is Specified')]);
+    write();
+    await until(handle, driveIn(FIRST, 'Prepared'));
+    await until(handle, atStage('Shipping'));
+    await send(handle);
+    await take(handle, FIRST);
+    await handle.executeUpdate(say.reportDrives, { args: [damaged] });
+    await until(handle, asks('DriveFailed'));
+    await take(handle, FIRST); // the desk has looked again
+    const status = await until(handle, (now) => now.attention.length === 0);
+    expect(status.drives[0]?.state).toBe('Received');
+    await handle.terminate();
+  });
+
   test('sends parcels only with carriers that the datacenter lets in, amended ones too', async () => {
     const details = { contact: false, returnTo: false, returnCarrier: 'none', carriers: ['ups', 'dhl'] };
     const handle = await startJob(stage, 'gate', { details });
