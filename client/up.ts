@@ -75,7 +75,11 @@ export async function startEmbedded(call: Invocation): Promise<EmbeddedSystem> {
     await supervisor.keep({
       name: 'temporal',
       start: async () => {
-        const server = await startTemporal({ program: await findTemporal(search), dir: path.join(data, 'temporal') });
+        const server = await startTemporal({
+          program: await findTemporal(search),
+          dir: path.join(data, 'temporal'),
+          keepFinishedDays: settings.keepFinishedDays,
+        });
         [address, uiUrl] = [server.address, server.uiUrl];
         return server;
       },

@@ -14,11 +14,11 @@ import { readFileSync, renameSync, rmSync, statfsSync, writeFileSync } from 'nod
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { KEEP_FINISHED_MS } from '../domain/shipment.ts';
 import { DAY, HOUR, MIB, SECOND } from '../domain/units.ts';
 import { LOOPBACK, type Ports, type RunningServer, startServer } from './server-process.ts';
 
 export const NAMESPACE = 'seedship';
-const RETENTION_MS = 90 * DAY;
 
 /** What lists and the Web UI can ask for (doc/design.md, "Temporal"). */
 export const SEARCH_ATTRIBUTES = {
@@ -40,6 +40,8 @@ export interface TemporalPlan {
   readonly dir: string;
   readonly port?: number;
   readonly uiPort?: number;
+  /** How long lists keep what has ended; a job's record in the vault stays. Ninety days when absent. */
+  readonly keepFinishedDays?: number | undefined;
 }
 
 export interface TemporalServer extends RunningServer {
@@ -48,7 +50,9 @@ export interface TemporalServer extends RunningServer {
 }
 
 /** Resolves when the namespace answers with its retention and search attributes. */
-export async function startTemporal({ program, dir, port, uiPort }: TemporalPlan): Promise<TemporalServer> {
+export async function startTemporal(plan: TemporalPlan): Promise<TemporalServer> {
+  const { program, dir, port, uiPort, keepFinishedDays } = plan;
+  const keepFinishedMs = keepFinishedDays === undefined ? KEEP_FINISHED_MS : keepFinishedDays * DAY;
   const database = path.join(dir, 'temporal.sqlite');
   const address = ({ api }: Ports) => `${LOOPBACK}:${api}`;
   const server = await startServer({
@@ -68,7 +72,7 @@ export async function startTemporal({ program, dir, port, uiPort }: TemporalPlan
     ],
     ready: async (ports) => {
       try {
-        await prepareNamespace({ program, address: address(ports), dir });
+        await prepareNamespace({ program, address: address(ports), dir, keepFinishedMs });
         return true;
       } catch {
         return false; // not listening yet, or its caches have not seen the namespace yet
@@ -78,15 +82,20 @@ export async function startTemporal({ program, dir, port, uiPort }: TemporalPlan
   return { ...server, address: address(server.ports), uiUrl: `http://${LOOPBACK}:${server.ports.ui}` };
 }
 
+interface NamespacePlan extends Pick<TemporalPlan, 'program' | 'dir'> {
+  readonly address: string;
+  readonly keepFinishedMs: number;
+}
+
 /** Gives the namespace its retention and search attributes, as far as it lacks them. */
-async function prepareNamespace(at: { program: string; address: string; dir: string }): Promise<void> {
+async function prepareNamespace(at: NamespacePlan): Promise<void> {
   const operator = async (...words: string[]): Promise<string> => {
     const call = ['operator', ...words, '--namespace', NAMESPACE, '--address', at.address, '--output', 'json'];
     return (await run(at.program, call, { env: { HOME: at.dir }, timeout: COMMAND_MS })).stdout;
   };
   const { config } = JSON.parse(await operator('namespace', 'describe'));
-  if (config?.workflowExecutionRetentionTtl !== `${RETENTION_MS / SECOND}s`)
-    await operator('namespace', 'update', '--retention', `${RETENTION_MS / HOUR}h`);
+  if (config?.workflowExecutionRetentionTtl !== `${at.keepFinishedMs / SECOND}s`)
+    await operator('namespace', 'update', '--retention', `${at.keepFinishedMs / HOUR}h`);
   const { customAttributes } = JSON.parse(await operator('search-attribute', 'list'));
   const missing = Object.entries(SEARCH_ATTRIBUTES).filter(([name]) => !(name in (customAttributes ?? {})));
   if (missing.length === 0) return;

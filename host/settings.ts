@@ -20,7 +20,6 @@ import { STALL_MS, TIMEOUTS } from '../domain/site.ts';
 import { parseTimetable, type Timetable } from '../domain/timetable.ts';
 import { GIB, MIB, parseSize, SECOND } from '../domain/units.ts';
 
-const BAYS_DEFAULT = 2;
 const SPOOL_DEFAULT = 2 * GIB;
 const EMBEDDED_FILE = 'embedded.json';
 
@@ -62,6 +61,7 @@ const SCALARS = z.strictObject({
   'passphrase-fd': z.coerce.number().int().min(3).max(1024).optional(),
   'code-file': z.string().optional(),
   location: z.string().optional(),
+  'keep-finished-days': count.optional(),
 });
 type Scalar = keyof typeof SCALARS.shape;
 const SCALAR_NAMES: readonly Scalar[] = SCALARS.keyof().options;
@@ -152,6 +152,7 @@ export interface Settings {
   readonly stallMs: number;
   readonly threads: number | undefined;
   readonly bays: number;
+  readonly keepFinishedDays: number | undefined;
   readonly spoolBytes: number;
   /** Bytes a second a step may move. */
   readonly throttle: number | undefined;
@@ -229,6 +230,7 @@ export function loadSettings(sources: SettingSources = {}): Settings {
     stallMs: scalars['stall-seconds'] * SECOND,
     threads: scalars.threads,
     bays: scalars.bays,
+    keepFinishedDays: scalars['keep-finished-days'],
     spoolBytes: scalars['spool-size'],
     throttle: scalars.throttle || undefined,
     bwlimit: parseTimetable(scalars.bwlimit ?? 'off'),
@@ -301,7 +303,7 @@ function defaults(environment: Environment): Partial<Record<Scalar, unknown>> {
     'temporal-namespace': 'seedship',
     'heartbeat-seconds': TIMEOUTS.heartbeatMs / SECOND,
     'stall-seconds': STALL_MS / SECOND,
-    bays: BAYS_DEFAULT,
+    bays: 2,
     'spool-size': SPOOL_DEFAULT,
     io: 'normal',
   };

@@ -92,18 +92,25 @@ describe('finding a program', () => {
   });
 });
 
+async function keptDays(address: string): Promise<number> {
+  const connection = await Connection.connect({ address });
+  const { config } = await connection.workflowService.describeNamespace({ namespace: NAMESPACE });
+  await connection.close();
+  return Number(config?.workflowExecutionRetentionTtl?.seconds) / 86_400;
+}
+
 describe('the Temporal server', () => {
   test('has the namespace with its retention and search attributes, also after kill -9', async () => {
     const plan = { program: temporal, dir: path.join(dir, 'temporal') };
     const first = await startTemporal(plan);
+    expect(await keptDays(first.address)).toBe(90);
     process.kill(first.pid, 'SIGKILL');
     await first.exited;
-    const second = await startTemporal(plan);
+    const second = await startTemporal({ ...plan, keepFinishedDays: 30 });
     try {
       expect(second.address).toBe(first.address);
       const connection = await Connection.connect({ address: second.address });
-      const { config } = await connection.workflowService.describeNamespace({ namespace: NAMESPACE });
-      expect(Number(config?.workflowExecutionRetentionTtl?.seconds)).toBe(90 * 86_400);
+      expect(await keptDays(second.address)).toBe(30); // it was told otherwise since
       const { customAttributes } = await connection.operatorService.listSearchAttributes({ namespace: NAMESPACE });
       expect(Object.keys(customAttributes ?? {}).sort()).toEqual(Object.keys(SEARCH_ATTRIBUTES).sort());
       await connection.close();

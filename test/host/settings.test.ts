@@ -86,6 +86,14 @@ describe('settings', () => {
     expect(loadSettings({ ...sources, ...xdg, flags: { 'state-dir': '/y' } }).stateDirectory).toBe('/y');
   });
 
+  test('what has ended is listed for ninety days, or as long as was said', () => {
+    expect(loadSettings(sources).keepFinishedDays).toBeUndefined();
+    near('keep-finished-days = 365\n');
+    expect(loadSettings(sources).keepFinishedDays).toBe(365);
+    near('keep-finished-days = 0\n');
+    expect(() => loadSettings(sources)).toThrow('keep-finished-days');
+  });
+
   test('sizes and seconds are read as people write them', () => {
     near('throttle = "10MiB"\nbwlimit = "mon-08:00,1MiB fri-18:00,off"\nheartbeat-seconds = 5\n');
     const { throttle, bwlimit, heartbeatMs } = loadSettings(sources);
