@@ -12,6 +12,7 @@ import {
   atStage,
   DRIVES,
   decide,
+  dock,
   driveIn,
   eventsOf,
   JOB,
@@ -115,6 +116,38 @@ describe('what the field deletes, closes or destroys', () => {
     expect(await importJob(handle)).toBe('Received');
     await end(handle);
   }, 120_000);
+
+  test('waits at the desk: a parcel of a job that nobody said had left is taken in after a hundred days', async () => {
+    const handle = await ready('nobody-called');
+    await stage.env.sleep('100 days'); // two weeks of calling, then it is sent back or destroyed
+    expect(await importJob(handle)).toBe('Creating');
+    const act = { drives: [FIRST, SECOND], unannounced: true, by: 'desk' };
+    await handle.executeUpdate(say.receive, { args: [act] });
+    const here = await until(handle, (status) => status.attention.length === 0);
+    expect([here.importJob, here.drives.map(({ state }) => state)]).toEqual(['Received', ['Received', 'Received']]);
+    await end(handle);
+  }, 90_000);
+
+  test('waits to go back: copied drives stay for a hundred days, and the point is complete meanwhile', async () => {
+    const details = { contact: true, returnTo: true, returnCarrier: 'dhl' };
+    const handle = await ready('wrong-address', { returns: true, details });
+    await send(handle);
+    await take(handle, FIRST, SECOND);
+    for (const drive of [FIRST, SECOND]) await dock(handle, drive);
+    await until(handle, atStage('Returning'));
+    await stage.env.sleep('100 days'); // the field destroys them after ninety
+    const status = await handle.query(say.status);
+    expect([status.importJob, status.attention, status.drives.map(({ state }) => state)]).toEqual([
+      'Packaging',
+      [],
+      ['Completed', 'Completed'],
+    ]);
+    expect(status.waitsFor.what).toContain('the point is restorable');
+    const back = { drives: [FIRST, SECOND], carrier: 'dhl', tracking: 'BACK1', by: 'desk' };
+    await handle.executeUpdate(say.returnDrives, { args: [back] });
+    await handle.result();
+    expect(await importJob(handle)).toBe('Completed');
+  }, 90_000);
 
   test('keeps to days that were set, and to more time that was given', async () => {
     const timers = { remindMs: [1 * DAY], decideMs: 2 * DAY };
