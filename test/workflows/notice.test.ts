@@ -25,7 +25,7 @@ let stage: Stage;
 beforeAll(async () => {
   stage = await openStage(await openSkippingServer());
 }, 120_000);
-afterAll(() => stage?.close(), 30_000);
+afterAll(() => stage?.close(), 180_000);
 beforeEach(() => stage.sites.reset());
 
 const NEWS: Notice = {

@@ -59,7 +59,7 @@ afterAll(async () => {
   await stage?.close();
   await server?.stop();
   rmSync(dir, { recursive: true });
-}, 60_000);
+}, 180_000);
 beforeEach(() => stage.sites.reset());
 
 test('a child ended by hand is attention, and starts again', async () => {

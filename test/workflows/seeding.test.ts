@@ -34,7 +34,7 @@ const [FIRST, SECOND, THIRD] = DRIVES;
 beforeAll(async () => {
   stage = await openStage(await openSkippingServer());
 }, 120_000);
-afterAll(() => stage?.close());
+afterAll(() => stage?.close(), 180_000);
 beforeEach(() => stage.sites.reset());
 
 /** Everything up to the dock, on one drive. */

@@ -28,7 +28,7 @@ const [FIRST, SECOND, THIRD] = DRIVES;
 beforeAll(async () => {
   stage = await openStage(await openSkippingServer());
 }, 120_000);
-afterAll(() => stage?.close(), 30_000);
+afterAll(() => stage?.close(), 180_000);
 beforeEach(() => stage.sites.reset());
 
 /** Two drives, each with half of the objects, ready to be shipped. */
