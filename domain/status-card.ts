@@ -165,6 +165,30 @@ export function statusCard(status: JobStatus): string {
   return lines.join('\n');
 }
 
+/** What a child of a job is about, for whoever opens its page, whether a worker runs or not. */
+export function aboutLeg(
+  leg: 'prepare' | 'ingest' | 'shipping',
+  job: string,
+  at: { drive?: string; host?: string } = {},
+) {
+  const { drive = '', host = '' } = at;
+  const site = leg === 'prepare' ? 'copy' : leg === 'ingest' ? 'dock' : 'control';
+  const says = {
+    prepare: `Drive ${drive} of the job ${job} is filled at the copy host ${host}, and all of it is read back.`,
+    ingest: `Drive ${drive} of the job ${job} is at the dock ${host}: what it carries is copied into landing.`,
+    shipping: `Drives of the job ${job} are with people and carriers. This reminds, and asks when they are late.`,
+  };
+  return [
+    says[leg],
+    'Nothing is lost by waiting, and what was done is not done again. People are asked on the page of the job.',
+    '',
+    `    seedship job show ${job}`,
+    `    seedship worker run ${site}`,
+    '',
+    `The second, ${host === '' ? 'anywhere' : `on ${host}`}, when nothing moves and no worker is shown for it.`,
+  ].join('\n');
+}
+
 function decision({ message, hint, choices }: Pick<Attention, 'message' | 'hint' | 'choices'>): string {
   return `${message}. ${asCode(hint)}. Choices: ${choices.join(', ')}`;
 }

@@ -28,6 +28,7 @@ export const SEARCH_ATTRIBUTES = {
   SeedshipMachine: 'Keyword',
   SeedshipRegion: 'Keyword',
   SeedshipDrives: 'KeywordList',
+  SeedshipParcels: 'KeywordList', // the third; a visibility store on SQL has room for three
   SeedshipAttention: 'KeywordList',
   SeedshipDeadline: 'Datetime',
 } as const;

@@ -6,6 +6,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { WorkflowNotFoundError } from '@temporalio/client';
+import { childId } from '../domain/seeding-job.ts';
 import { connectClient } from '../host/connections.ts';
 import { loadSettings } from '../host/settings.ts';
 import { Embedded } from './harness/embedded.ts';
@@ -32,6 +33,10 @@ function linkOfReadme(): string {
   const [, ofDoc = ''] = /^(\/namespaces\/\S+)$/m.exec(readFileSync('doc/stuck-jobs.md', 'utf8')) ?? [];
   expect(path).toBe(ofDoc);
   return `${uiOrigin()}${path}`;
+}
+
+function childPage(workflowId: string, drive: string): string {
+  return `/namespaces/seedship/workflows/${encodeURIComponent(childId.prepare(workflowId, drive))}`;
 }
 
 function uiOrigin(): string {
@@ -104,6 +109,7 @@ withBrowser('a job that waits says so on every screen:', () => {
       expect((await system.run('job', 'list')).stdout).toMatch(/^held +Paused/m);
       const show = await system.run('job', 'show', 'held');
       const address = /^web +(http\S+)/m.exec(show.stdout)?.[1] ?? '';
+      const [{ tracking } = { tracking: '?' }] = (await jobs.statusOf('held')).parcels;
 
       const goOn = jobs.freeze('control');
       try {
@@ -116,8 +122,20 @@ withBrowser('a job that waits says so on every screen:', () => {
           'Paused',
           'SeedshipStage',
           'Ingesting',
+          'SeedshipParcels',
+          tracking,
+          drive.id,
         ])
           expect(page).toContain(text);
+        const leg = await ui.summary(`${uiOrigin()}${childPage('seed/main/held', drive.id)}`);
+        for (const text of [
+          `Drive ${drive.id} of the job held is filled at the copy host`,
+          'worker run copy',
+          'SeedshipDrives',
+        ])
+          expect(leg).toContain(text);
+        const query = `?query=${encodeURIComponent(`SeedshipParcels = '${tracking}'`)}`;
+        expect(await ui.list(`${uiOrigin()}/namespaces/seedship/workflows${query}`)).toContain('seed/main/held');
       } finally {
         goOn();
       }

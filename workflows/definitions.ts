@@ -215,6 +215,7 @@ export const SEARCH = {
   machine: defineSearchAttributeKey('SeedshipMachine', 'KEYWORD'),
   region: defineSearchAttributeKey('SeedshipRegion', 'KEYWORD'),
   drives: defineSearchAttributeKey('SeedshipDrives', 'KEYWORD_LIST'),
+  parcels: defineSearchAttributeKey('SeedshipParcels', 'KEYWORD_LIST'),
   attention: defineSearchAttributeKey('SeedshipAttention', 'KEYWORD_LIST'),
   deadline: defineSearchAttributeKey('SeedshipDeadline', 'DATETIME'),
 } as const;

@@ -10,6 +10,7 @@ import type { SearchAttributeUpdatePair } from '@temporalio/common';
 import {
   CancellationScope,
   condition,
+  patched,
   proxyActivities,
   setCurrentDetails,
   setHandler,
@@ -47,6 +48,8 @@ const ACTS_MAX = 6 * DRIVES_MAX;
 const NOTHING: ReadonlySet<string> = new Set(['[]', 'null']);
 
 export class Logbook {
+  /** Asked once, at the beginning: a job that began before parcels were listed never lists them. */
+  readonly #listsParcels = patched('parcels-in-lists');
   #job: SeedingRequest;
   readonly run: string;
   readonly began: string;
@@ -276,6 +279,7 @@ export class Logbook {
       { key: SEARCH.state, value: now.state },
       { key: SEARCH.drives, value: now.drives.map(({ id }) => id) },
       { key: SEARCH.attention, value: now.attention.map(attentionTag) },
+      ...(this.#listsParcels ? [{ key: SEARCH.parcels, value: now.parcels.map(({ tracking }) => tracking) }] : []),
       { key: SEARCH.deadline, value: now.deadline === undefined ? null : new Date(now.deadline) },
     ];
     const news = wanted.filter(({ key, value }) => {

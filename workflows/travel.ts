@@ -25,6 +25,7 @@ import { driveLabel } from '../domain/names.ts';
 import { triedAgain } from '../domain/parcel-custody.ts';
 import type { IngestedDrive, PreparedDrive, SeededVault } from '../domain/receipt.ts';
 import { childId, type DriveStatus, prepareStep, STAGE_STEP } from '../domain/seeding-job.ts';
+import { aboutLeg } from '../domain/status-card.ts';
 import { SEARCH, type ShippingNews, shippingNews } from './definitions.ts';
 import { driveIngest } from './drive-ingest.ts';
 import { drivePreparation } from './drive-preparation.ts';
@@ -177,7 +178,7 @@ export class Travel {
   async #ship(): Promise<void> {
     const { vault, job, heartbeatMs } = this.#log.job;
     const workflowId = childId.shipping(this.#id);
-    const options = this.#options(workflowId, `drives of ${job} on their way`);
+    const options = this.#options(workflowId, `drives of ${job} on their way`, aboutLeg('shipping', job));
     await this.#leg({ name: SHIPPING, workflowId, choices: [] }, async () => {
       this.moved();
       const { timers } = this.#log.job;
@@ -197,7 +198,8 @@ export class Travel {
     const from = this.#log.isLimited ? { stageStep: STAGE_STEP } : { packSet: this.#staged().packSet };
     const at = { vault, run: this.#log.run, step, ...from };
     const request = { ...at, job, drive, host, staging, landing, region, ranges, capacityBytes };
-    const options = this.#options(workflowId, `${driveLabel(drive)} on ${host}`);
+    const about = aboutLeg('prepare', job, { drive, host });
+    const options = this.#options(workflowId, `${driveLabel(drive)} on ${host}`, about, drive);
     const passed = await this.#leg({ name, workflowId, drive, choices: ['replace'] }, () =>
       executeChild(drivePreparation, { ...options, args: [{ request, heartbeatMs }] }),
     );
@@ -221,7 +223,8 @@ export class Travel {
     const step = again ? this.#sameStep(name) : this.#step(name);
     const at = { vault, run: this.#log.run, step, packSet: this.#staged().packSet };
     const request = { ...at, job, drive, host, landing, region, ranges, manifest, epoch };
-    const options = this.#options(workflowId, `${driveLabel(drive)} at ${host}`);
+    const about = aboutLeg('ingest', job, { drive, host });
+    const options = this.#options(workflowId, `${driveLabel(drive)} at ${host}`, about, drive);
     const passed = await this.#leg({ name, workflowId, drive, choices: custody.WAYS }, () =>
       executeChild(driveIngest, { ...options, args: [{ request, heartbeatMs }] }),
     );
@@ -309,16 +312,18 @@ export class Travel {
     return { waits: this.#log.waits, complete: custody.allPrepared(this.#log.custody) };
   }
 
-  #options(workflowId: string, staticSummary: string) {
+  #options(workflowId: string, staticSummary: string, staticDetails: string, drive?: string) {
     const { vault, machine, region } = this.#log.job;
     return {
       workflowId,
       staticSummary,
+      staticDetails,
       parentClosePolicy: 'REQUEST_CANCEL' as const,
       typedSearchAttributes: [
         { key: SEARCH.vault, value: vault },
         { key: SEARCH.machine, value: machine },
         { key: SEARCH.region, value: region },
+        ...(drive === undefined ? [] : [{ key: SEARCH.drives, value: [drive] }]),
       ],
     };
   }

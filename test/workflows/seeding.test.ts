@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { seedingId } from '../../domain/seeding-job.ts';
+import { childId, seedingId } from '../../domain/seeding-job.ts';
 import * as say from '../../workflows/definitions.ts';
 import {
   asks,
@@ -127,6 +127,10 @@ describe('a journey', () => {
     expect((await refusal(handle.executeUpdate(say.amendParcel, { args: [act] }))).code).toBe('Usage');
     await handle.executeUpdate(say.amendParcel, { args: [{ ...act, unchecked: true }] }); // the desk let it in
     expect((await handle.query(say.status)).parcels).toMatchObject([{ carrier: 'gls', was: ['3318810025'] }]);
+    const { searchAttributes } = await handle.describe(); // read without any worker
+    expect(searchAttributes).toMatchObject({ SeedshipParcels: ['12345678901'], SeedshipDrives: [FIRST] });
+    const leg = await stage.client.workflow.getHandle(childId.prepare(handle.workflowId, FIRST)).describe();
+    expect(leg.searchAttributes).toMatchObject({ SeedshipDrives: [FIRST] });
     await handle.terminate();
   });
 
