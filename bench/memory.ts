@@ -193,9 +193,9 @@ function markdown(order: Order, lines: readonly Line[], versions: Readonly<Recor
     '',
     ...order.cases.map((name) => `- ${name}: ${order.counts[name].toLocaleString('en')} ${CASES[name].unit}`),
     '',
-    'Worker and child live in one control group with that hard limit, page cache and the kernel’s own included; a restore',
-    'is worker and child by itself. Child is the kernel’s maximum of the process that moves bytes, worker the most that its',
-    'parent held meanwhile. A restore is compared by a program that shares no code with ours, holes included.',
+    'Worker and child live in one control group with that hard limit, page cache and the kernel’s own included; a',
+    'restore is worker and child by itself. Child is the kernel’s maximum of the process that moves bytes, worker the',
+    'most that its parent held meanwhile. A restore is compared by a program that shares no code with ours.',
     '',
   ].join('\n');
 }

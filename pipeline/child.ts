@@ -40,11 +40,20 @@ export interface ChildOptions {
 /** A line longer than this is no progress: results are small, lists are files. */
 const LINE_BYTES_MAX = 1 * MIB;
 
-/** Small semi-spaces: a backup's garbage is cipher slices outside the heap. Two arenas keep malloc from hoarding. */
-const NODE_FLAGS = ['--max-semi-space-size=4', '--max-old-space-size=160'];
+/** The main thread's heap, MiB. */
+const OLD_SPACE = 160;
+/**
+ * A semi-space of the young, MiB: small, since the garbage of packs is cipher slices outside the heap. A backup that
+ * compares with the last one makes garbage of its walk, and little else: with 8 it takes a fifth less time.
+ */
+const SEMI_SPACE = 2;
+const SEMI_SPACE_OF_WALKS = 8;
 /** Each becomes the next, so the process that is started is the child. */
 const IDLY = ['ionice', '--class', 'idle', 'nice', '-n', '19'];
-/** A home that holds nothing: the S3 client asks for one, and a container's user is in no list that could tell. */
+/**
+ * Two arenas keep malloc from hoarding. A home that holds nothing: the S3 client asks for one, and a container's user
+ * is in no list that could tell.
+ */
 const ENVIRONMENT = { MALLOC_ARENA_MAX: '2', MALLOC_TRIM_THRESHOLD_: '131072', HOME: '/nonexistent' };
 
 /**
@@ -54,7 +63,7 @@ const ENVIRONMENT = { MALLOC_ARENA_MAX: '2', MALLOC_TRIM_THRESHOLD_: '131072', H
 export async function runChild<T extends ChildTask>(task: T, options: ChildOptions): Promise<ResultOf<T>> {
   options.signal.throwIfAborted();
   const env = { ...ENVIRONMENT, ...(options.extraCa && { NODE_EXTRA_CA_CERTS: options.extraCa }) };
-  const [program, ...words] = [...(options.idle ? IDLY : []), process.execPath, ...NODE_FLAGS, entryPath()];
+  const [program, ...words] = [...(options.idle ? IDLY : []), process.execPath, ...nodeFlags(task), entryPath()];
   const child = spawn(program ?? '', words, { env, stdio: 'pipe' });
   const kill = (): void => void child.kill('SIGKILL');
   options.signal.addEventListener('abort', kill);
@@ -80,6 +89,11 @@ export async function runChild<T extends ChildTask>(task: T, options: ChildOptio
     options.signal.removeEventListener('abort', kill);
     child.stdin.destroy();
   }
+}
+
+function nodeFlags(task: ChildTask): string[] {
+  const isWalk = task.kind === 'backup' && task.to.kind === 'spool';
+  return [`--max-semi-space-size=${isWalk ? SEMI_SPACE_OF_WALKS : SEMI_SPACE}`, `--max-old-space-size=${OLD_SPACE}`];
 }
 
 function conclude<R>(answer: ChildMessage<R> | undefined, ended: string): R {

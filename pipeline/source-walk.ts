@@ -13,6 +13,7 @@
  */
 import { errnoOf, Failure } from '../domain/failure.ts';
 import type { StoreRecord, TreeEntry } from '../format/tree.ts';
+import { SourceDirectory } from '../store/source-directory.ts';
 import { type EntryStatus, eachName, isKernelState, statusAt } from '../store/source-tree.ts';
 import type { CatalogMerge, OldDirectory } from './catalog-merge.ts';
 import type { CutPool } from './cut-pool.ts';
@@ -78,6 +79,8 @@ interface Level {
   readonly only: ItemTree | undefined;
   readonly directory: OpenDirectory;
   readonly names: Iterator<string>;
+  /** Open while its names are looked at; none of a directory that cannot be opened. */
+  readonly opened: SourceDirectory | undefined;
   readonly before: OldDirectory | undefined;
   readonly visits: Visit[];
   /** The file system it lies on. */
@@ -90,6 +93,8 @@ interface Expectation {
   readonly was: TreeEntry | undefined;
   /** It is an item, or on the way to one: it should be there. */
   readonly isNamed: boolean;
+  /** Where it stands. */
+  readonly opened: SourceDirectory | undefined;
 }
 
 export class SourceWalk {
@@ -151,6 +156,7 @@ export class SourceWalk {
     const next = this.#nextName(level);
     if (next === undefined) {
       level.done = true;
+      level.opened?.close();
       return;
     }
     this.#look(level, Buffer.from(next, 'latin1'));
@@ -171,7 +177,8 @@ export class SourceWalk {
     const names = only ? [...only.children.keys()].sort().values() : this.#sorted(path, draft.status, device);
     this.counts.directories += 1;
     const own = draft.status.device;
-    this.#levels.push({ path, only, directory, names, before: old(), visits: [], device: own, done: false });
+    const opened = openedAt(path);
+    this.#levels.push({ path, only, directory, names, opened, before: old(), visits: [], device: own, done: false });
   }
 
   #leave({ directory }: Level): void {
@@ -196,10 +203,10 @@ export class SourceWalk {
     }
   }
 
-  #look({ path, directory, before, only, visits, device }: Level, name: Buffer): void {
+  #look({ path, directory, before, only, visits, device, opened }: Level, name: Buffer): void {
     const at = path.length === 1 ? Buffer.concat([path, name]) : Buffer.concat([path, SLASH, name]);
     const was = before?.entry(name);
-    const entry = this.#entry(at, name, directory, { was, isNamed: only !== undefined });
+    const entry = this.#entry(at, name, directory, { was, isNamed: only !== undefined, opened });
     if (entry?.status.type !== 'directory') return;
     const child = only?.children.get(name.toString('latin1'));
     const old = (): OldDirectory | undefined => this.#parts.merge.below(was);
@@ -207,12 +214,17 @@ export class SourceWalk {
   }
 
   /** Looks at one name and sees to its contents; `undefined` when it is excluded or not to be had. */
-  #entry(path: Buffer, name: Buffer, directory: OpenDirectory, { was, isNamed }: Expectation): Draft | undefined {
+  #entry(
+    path: Buffer,
+    name: Buffer,
+    directory: OpenDirectory,
+    { was, isNamed, opened }: Expectation,
+  ): Draft | undefined {
     const { excludes, merge } = this.#parts;
     let draft: Draft;
     let old: TreeEntry | undefined;
     try {
-      const status = statusAt(path);
+      const status = opened?.status(name) ?? statusAt(path);
       if (excludes.matches(path, status.type === 'directory')) return undefined;
       old = merge.untouched(was, status) ? was : undefined;
       draft = draftOf(name, path, status, old);
@@ -273,6 +285,16 @@ export class SourceWalk {
   #skip(path: Buffer, reason: string): void {
     this.counts.skipped += 1;
     if (this.skipped.length < SKIPPED_MAX) this.skipped.push({ path, reason });
+  }
+}
+
+/** What is wrong with it shows when its names are read. */
+function openedAt(path: Buffer): SourceDirectory | undefined {
+  try {
+    return new SourceDirectory(path);
+  } catch (error) {
+    reasonOf(error);
+    return undefined;
   }
 }
 

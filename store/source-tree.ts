@@ -66,7 +66,8 @@ const KERNEL_STATE = new Set([
   0x0187, 0x42494e4d, 0xcafe4a11, 0x27e0eb, 0x63677270, 0x62656570, 0x64626720, 0x1cd1, 0xde5e81e4, 0x65735543,
   0x19800202, 0x6e736673, 0x9fa0, 0x6165676c, 0x67596969, 0x73636673, 0xf97cff8c, 0x62656572, 0x74726163,
 ]);
-const TYPES = new Map<number, EntryType>([
+/** By the type's bits of st_mode. */
+export const TYPES = new Map<number, EntryType>([
   [constants.S_IFREG, 'file'],
   [constants.S_IFDIR, 'directory'],
   [constants.S_IFLNK, 'symlink'],
@@ -181,7 +182,7 @@ export function dataRanges(fd: number, { size, blocks }: Pick<EntryStatus, 'size
 }
 
 /** Calls `use` with a path the kernel takes. */
-function below<T>(path: Buffer, use: (short: Buffer) => T): T {
+export function below<T>(path: Buffer, use: (short: Buffer) => T): T {
   if (path.length < PATH_MAX) return use(path);
   const dir = openParent(path);
   try {

@@ -19,6 +19,9 @@ const AT_FDCWD = -100;
 const AT_SYMLINK_NOFOLLOW = 0x100;
 const AT_REMOVEDIR = 0x200;
 const AT_EMPTY_PATH = 0x1000;
+/** What stat(2) tells. */
+const STATX_BASIC_STATS = 0x7ff;
+const NAME_MAX = 255;
 const RENAME_NOREPLACE = 1;
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
@@ -75,6 +78,9 @@ const syncfs: Call<[number]> = libc.func('int syncfs(int)');
 const fadvise: Call<[number, number, number, number]> = libc.func('int posix_fadvise64(int, int64_t, int64_t, int)');
 const prctl: Call<[number, number, number, number, number]> = libc.func('int prctl(int, long, long, long, long)');
 const openat: Call<[number, Bytes, number, number]> = libc.func('int openat64(int, const void *, int, uint32_t)');
+const statx: Call<[number, Bytes, number, number, Bytes]> = libc.func(
+  'int statx(int, const void *, int, uint32_t, void *)',
+);
 const mkdirat: Call<[number, Bytes, number]> = libc.func('int mkdirat(int, const void *, uint32_t)');
 const symlinkat: Call<[Bytes, number, Bytes]> = libc.func('int symlinkat(const void *, int, const void *)');
 const readlinkat: Call<[number, Bytes, Bytes, number]> = libc.func(
@@ -124,6 +130,7 @@ const value = Buffer.alloc(XATTR_BYTES_MAX);
 const link = Buffer.alloc(LINK_BYTES_MAX);
 const times = new BigInt64Array(4);
 const EMPTY = Buffer.alloc(1);
+const nameRoom = Buffer.alloc(NAME_MAX + 1);
 
 function checked(syscall: string, result: number): number {
   if (result < 0) throw new SystemCallError(syscall, koffi.errno());
@@ -149,6 +156,19 @@ export function tryLock(fd: number): boolean {
   const errno = koffi.errno();
   if (errno === EAGAIN) return false;
   throw new SystemCallError('flock', errno);
+}
+
+/**
+ * What stands under a name of an open directory, of a link the link itself: a struct statx, which is the same
+ * everywhere, as struct stat is not.
+ * @param name as a directory lists it
+ * @param into 256 bytes
+ */
+export function statusBelow(dir: number, name: Bytes, into: Bytes): void {
+  if (name.length > NAME_MAX) throw new SystemCallError('statx', os.constants.errno.ENAMETOOLONG);
+  nameRoom.set(name);
+  nameRoom[name.length] = 0;
+  checked('statx', statx(dir, nameRoom, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, into));
 }
 
 /** The first offset at or after `offset` that holds data; `undefined` when only a hole follows. */
