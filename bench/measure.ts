@@ -33,6 +33,8 @@ export interface Measured {
   readonly peakBytes: number;
   /** While processes that move bytes lived; absent for a tool that is one process. */
   readonly childSeconds?: number;
+  /** Of all processes that move bytes, as if each had its most at once. */
+  readonly togetherBytes?: number;
   /** Of the biggest process that started such a one, while it lived. */
   readonly parentBytes?: number;
   readonly storedBytes?: number;
@@ -103,10 +105,13 @@ export function isNoisy(run: Pick<Measured, 'wallSeconds' | 'foreignSeconds' | '
   return noise > NOISE_SECONDS && noise > run.wallSeconds * NOISE_SHARE;
 }
 
-function memoryOf(seen: readonly SeenProcess[]): Pick<Measured, 'peakBytes' | 'childSeconds' | 'parentBytes'> {
+type Held = Pick<Measured, 'peakBytes' | 'togetherBytes' | 'childSeconds' | 'parentBytes'>;
+
+function memoryOf(seen: readonly SeenProcess[]): Held {
   const children = seen.filter(({ command }) => command.includes(CHILD));
   return {
     peakBytes: peakOf(children),
+    togetherBytes: children.reduce((sum, one) => sum + one.peakBytes, 0),
     childSeconds: secondsOf(children),
     parentBytes: Math.max(0, ...children.map((one) => one.parentBytes)),
   };

@@ -53,10 +53,15 @@ export class SeedshipSide {
     return { ...process.env, SEEDSHIP_STATE_DIR: this.at('state'), SEEDSHIP_HOST: 'bench', NO_COLOR: '1' };
   }
 
-  async start(): Promise<void> {
+  /** @param prefix a program and its words before that of the system, as `taskset -c 0` */
+  async start(prefix: readonly string[] = []): Promise<void> {
     mkdirSync(this.#folder, { recursive: true });
     const log = openSync(this.at('up.log'), 'a');
-    const up = this.#programs.start(this.command('up', '--json'), this.environment, ['ignore', log, log]);
+    const up = this.#programs.start([...prefix, ...this.command('up', '--json')], this.environment, [
+      'ignore',
+      log,
+      log,
+    ]);
     closeSync(log);
     this.#up = up;
     const said = (): string => readFileSync(this.at('up.log'), 'utf8');
