@@ -24,7 +24,7 @@ import { enterVault } from './vault-door.ts';
 const LISTED_MAX = 50;
 /** In which a schedule that was triggered starts its workflow. */
 const START_MS = 15 * SECOND;
-const START_LOOK_MS = 50;
+const START_LOOK_MS = 25;
 
 /** `backup now PROTECTION` */
 export async function backupNow(call: Invocation): Promise<number | undefined> {

@@ -3,15 +3,15 @@
  * and ends when it is reached, needs a person, or the follower has had enough. Ctrl-C detaches: the
  * workflow goes on, and the exit code says so.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { EXIT, Failure } from '../domain/failure.ts';
 import { SECOND } from '../domain/units.ts';
 import type { TemporalClient } from '../host/connections.ts';
 import { workflowPage } from '../host/settings.ts';
+import { EventWatch } from './event-watch.ts';
 import type { Invocation } from './invocation.ts';
 import { failingLine, underWay } from './under-way.ts';
 
-/** Between two looks: an eighth of the time gone by. Short work is not waited for, long work not disturbed. */
+/** Between two looks, when nothing happens: an eighth of the time gone by, so that long work is not disturbed. */
 const [LOOK_LEAST_MS, LOOK_MOST_MS] = [SECOND / 10, SECOND];
 /** A server that restarts is back in seconds; a follower need not end for that. */
 const PATIENCE_MS = 60 * SECOND;
@@ -46,6 +46,7 @@ export async function follow(call: Invocation, temporal: TemporalClient, work: F
   const begun = Date.now();
   const deadline = begun + seconds * SECOND;
   let lost = 0;
+  const events = new EventWatch(temporal, work.workflowId);
   const told = new Set<string>(); // a step that fails the same way again is no news
   try {
     while (!detached.signal.aborted) {
@@ -67,9 +68,10 @@ export async function follow(call: Invocation, temporal: TemporalClient, work: F
       }
       if (Date.now() >= deadline) throw timedOut(call, work.workflowId);
       const pause = Math.min(LOOK_MOST_MS, Math.max(LOOK_LEAST_MS, (Date.now() - begun) / 8));
-      await sleep(pause, undefined, { signal: detached.signal }).catch(() => {});
+      await events.pause(pause, detached.signal);
     }
   } finally {
+    events.close();
     process.off('SIGINT', detach);
   }
   const page = uiPage(call, work.workflowId);
