@@ -4,7 +4,6 @@
  */
 
 import { dieWithParent } from '../store/system-calls.ts';
-import { runBackup } from './backup-run.ts';
 import type { ChildMessage, ChildOrder } from './child.ts';
 import { failureMessage } from './child-failure.ts';
 import type { ChildResult, ChildSecrets, ChildTask, Progress } from './child-tasks.ts';
@@ -35,7 +34,7 @@ process.stdout.end(() => process.exit(0));
 async function perform(task: ChildTask, secrets: ChildSecrets): Promise<ChildResult> {
   switch (task.kind) {
     case 'backup':
-      return runBackup(task, secrets, report);
+      return (await import('./backup-run.ts')).runBackup(task, secrets, report);
     case 'restore':
       return (await import('./restore-run.ts')).runRestore(task, secrets, report);
     case 'erase':
