@@ -25,7 +25,7 @@ import { listObjects, placeOf } from '../pipeline/object-list.ts';
 import { lockMedium } from '../store/medium-lock.ts';
 import type { ObjectStore } from '../store/object-store.ts';
 import { DRIVE_KEYS, ORDERS, packSetName } from '../store/places.ts';
-import { appendRecord, listRecords, readRecord } from '../store/records.ts';
+import { appendRecord, readRecords } from '../store/records.ts';
 import { type HostValues, Site } from './open-site.ts';
 
 /** A removal is a round trip and no bytes. */
@@ -81,10 +81,7 @@ export function planning(values: HostValues): CleanupSteps {
     async planCleanup({ vault, job }): Promise<CleanupPlan> {
       const { vault: store, trust } = siteOf(values, vault);
       const all: JobRecord[] = [];
-      for await (const id of listRecords(store, 'job')) {
-        const record = await readRecord<JobRecord>(store, { kind: 'job', id }, trust);
-        if (record) all.push(record.body);
-      }
+      for await (const { body } of readRecords<JobRecord>(store, 'job', trust)) all.push(body);
       const mine = all.find(({ name }) => name === job);
       if (!mine) throw new Failure('NotFound', `the vault knows no job ${job}`, { next: 'seedship job list' });
       return planCleanup(

@@ -27,7 +27,7 @@ import { eachInFlight } from '../pipeline/in-flight.ts';
 import { listObjects, placeOf, selectRanges } from '../pipeline/object-list.ts';
 import type { ObjectStore } from '../store/object-store.ts';
 import { copyLogName, DRIVE_KEYS, driveKeyName, packSetName, repairName } from '../store/places.ts';
-import { appendRecord, listRecords, readDatacenter, readRecord } from '../store/records.ts';
+import { appendRecord, readDatacenter, readRecord, readRecords } from '../store/records.ts';
 import { type HostValues, Site } from './open-site.ts';
 import { verifyRequests } from './verify-requests.ts';
 
@@ -176,9 +176,8 @@ async function emptyLanding(
   { landing, landed, went }: { readonly landing: string; readonly landed: ObjectStore; readonly went: () => void },
 ): Promise<void> {
   const all: JobRecord[] = [];
-  for await (const id of listRecords(vault, 'job')) {
-    const record = await readRecord<JobRecord>(vault, { kind: 'job', id }, trust);
-    if (record) all.push(record.body);
+  for await (const { body } of readRecords<JobRecord>(vault, 'job', trust)) {
+    all.push(body);
     went();
   }
   const members = async (packSet: Digest) => {

@@ -6,7 +6,7 @@ import { openCredentials } from '../format/credentials.ts';
 import { publicKeyOf } from '../format/signature.ts';
 import { readGivenFile, readSecret } from '../host/secrets.ts';
 import { openState } from '../store/machine-state.ts';
-import { appendRecord, listRecords, readRecord } from '../store/records.ts';
+import { appendRecord, readRecords } from '../store/records.ts';
 import type { Invocation } from './invocation.ts';
 import { columns, localTime } from './print.ts';
 import { doorOf, enterVault, prompt } from './vault-door.ts';
@@ -75,10 +75,7 @@ export async function showAgent(call: Invocation): Promise<undefined> {
 export async function listAgents(call: Invocation): Promise<undefined> {
   const { store, trust } = enterVault(call);
   const machines: MachineRecord[] = [];
-  for await (const id of listRecords(store, 'machine')) {
-    const record = await readRecord<MachineRecord>(store, { kind: 'machine', id }, trust);
-    if (record) machines.push(record.body);
-  }
+  for await (const { body } of readRecords<MachineRecord>(store, 'machine', trust)) machines.push(body);
   const rows = machines.map(({ name, state, domain, version = '', at }) => ({ name, state, domain, version, at }));
   call.print.result('machine-list', rows, () =>
     columns(

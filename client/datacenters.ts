@@ -9,7 +9,7 @@ import { formatDriveSize, parseSize, TIB } from '../domain/units.ts';
 import { newAgeIdentity } from '../format/session.ts';
 import { openState } from '../store/machine-state.ts';
 import type { ObjectStore } from '../store/object-store.ts';
-import { appendRecord, type Hand, listRecords, readDatacenter, readRecord, recordChain } from '../store/records.ts';
+import { appendRecord, type Hand, readDatacenter, readRecord, readRecords } from '../store/records.ts';
 import { type Maker, registerSites } from './credential-making.ts';
 import type { Invocation } from './invocation.ts';
 import { columns, pairs } from './print.ts';
@@ -116,12 +116,11 @@ export async function editDatacenter(call: Invocation): Promise<undefined> {
   const { hand, store } = await unlockVault(call);
   if (instead !== undefined) await readDatacenter(store, instead, hand.trust);
   const stamp = { at: new Date().toISOString(), by: 'owner' };
-  const before = await ownersEntry(store, region, hand);
   await appendRecord<DatacenterRecord>(
     store,
     { kind: 'datacenter', id: region },
-    (newest) => {
-      if (!newest || !before) throw unknown(region);
+    (before) => {
+      if (!before) throw unknown(region);
       const { instead: was, ...rest } = before;
       const standIn = instead ?? (call.is('open') ? undefined : was);
       return { ...rest, ...details, ...(standIn === undefined ? {} : { instead: standIn }), ...stamp };
@@ -130,14 +129,6 @@ export async function editDatacenter(call: Invocation): Promise<undefined> {
   );
   show(call, await readDatacenter(store, region, hand.trust), undefined);
   return undefined;
-}
-
-/** The newest revision that the owner signed: one that somebody else added is mended by editing. */
-async function ownersEntry(store: ObjectStore, region: string, { trust }: Hand): Promise<DatacenterRecord | undefined> {
-  let own: DatacenterRecord | undefined;
-  for await (const { signer, body } of recordChain<DatacenterRecord>(store, { kind: 'datacenter', id: region }, trust))
-    if (signer.role === 'owner') own = body;
-  return own;
 }
 
 /** `datacenter list`: the one to suggest first. */
@@ -169,10 +160,7 @@ export async function showDatacenter(call: Invocation): Promise<undefined> {
 /** All datacenters the owner pinned, the one to suggest first. */
 export async function nearestFirst(call: Invocation, { store, trust, credentials }: Door): Promise<DatacenterRecord[]> {
   const found: DatacenterRecord[] = [];
-  for await (const id of listRecords(store, 'datacenter')) {
-    const record = await readRecord<DatacenterRecord>(store, { kind: 'datacenter', id }, trust);
-    if (record?.signer.role === 'owner') found.push(record.body);
-  }
+  for await (const { body } of readRecords<DatacenterRecord>(store, 'datacenter', trust)) found.push(body);
   const vault = await readRecord<VaultRecord>(store, { kind: 'vault', id: credentials.vault.name }, trust);
   const { location } = call.settings;
   const here = location === undefined ? {} : { location: parseLocation(location) };

@@ -25,7 +25,7 @@ import { isBlockDevice } from '../store/block-device.ts';
 import { replaceDurable } from '../store/durable-file.ts';
 import { openState } from '../store/machine-state.ts';
 import { DRIVE_KEYS, driveKeyName, receiptName } from '../store/places.ts';
-import { openRevision, recordChain } from '../store/records.ts';
+import { openRevision, readRecord } from '../store/records.ts';
 import { fillOffline } from '../workers/offline-drive.ts';
 import * as definitions from '../workflows/definitions.ts';
 import { newDriveId, readyDisk } from './disks.ts';
@@ -51,8 +51,7 @@ export async function planDrive(call: Invocation): Promise<undefined> {
   const { region, staging } = before.request;
   const { packSet, run } = before;
   if (packSet === undefined) throw new Failure('WrongState', 'the initial backup is still being staged');
-  let entry: { readonly signed: Buffer; readonly revision: number } | undefined;
-  for await (const one of recordChain<DatacenterRecord>(store, { kind: 'datacenter', id: region }, trust)) entry = one;
+  const entry = await readRecord<DatacenterRecord>(store, { kind: 'datacenter', id: region }, trust);
   if (!entry) throw new Failure('NotFound', `the vault knows no datacenter ${region}`);
   const drive = newDriveId();
   const offer = { drive, host, capacityBytes, offline: true };
@@ -80,12 +79,10 @@ export async function prepareByPlan(call: Invocation): Promise<undefined> {
     throw new Failure('Usage', `the plan is for the copy host ${host}`, { why: `this is ${call.settings.host}` });
   const { trust } = enterVault(call, ['site']);
   const signed = Buffer.from(plan.datacenter, 'base64');
-  const { record } = openRevision<DatacenterRecord>(signed, { kind: 'datacenter', id: region, revision }, trust);
-  if (record.signer.role !== 'owner')
-    throw new Failure('Tampered', `the entry of datacenter ${region} is not the owner's`);
+  const entry = openRevision<DatacenterRecord>(signed, { kind: 'datacenter', id: region, revision }, trust);
   await checkStaging(call, { request: { staging, job }, packSet });
   const ready = isBlockDevice(at)
-    ? await readyDisk(call, at, rulesOf(record.body), { job, drive })
+    ? await readyDisk(call, at, rulesOf(entry.body), { job, drive })
     : await readyFolder(call, at, { job, drive });
   if (!ready) return undefined;
   if (ready.drive !== drive)
@@ -93,7 +90,7 @@ export async function prepareByPlan(call: Invocation): Promise<undefined> {
   const state = openState(call.settings.stateDirectory);
   await state.setDrive(drive, ready.place);
   const disk = await fillOffline(call.settings, plan, {
-    recipient: record.body.recipient,
+    recipient: entry.body.recipient,
     onProgress: (progress) => call.print.progress([progress]),
     log: (line) => call.print.event('child', line),
   });
@@ -109,7 +106,7 @@ export async function prepareByPlan(call: Invocation): Promise<undefined> {
   const journal: DriveJournal = { schema: JOURNAL_SCHEMA, job, drive, host, run, step, ...serial, receipt, wraps };
   const out = path.resolve(call.text('out') ?? `${drive}.journal`);
   await replaceDurable(out, Buffer.from(`${JSON.stringify(journal)}\n`));
-  const { page } = await keepLabelOffline(call, plan, record.body);
+  const { page } = await keepLabelOffline(call, plan, entry.body);
   call.print.result('drive-journal', { job, drive, journal: out, label: page, disk }, () => [
     `Drive ${driveLabel(drive)} is written and read back; its journal is in ${out}.`,
     ...filledLines(disk),

@@ -4,7 +4,8 @@
  * nothing else at hand:
  *
  *   1 the seal is of a party of this vault, and the report is what was sealed
- *   2 every revision is signed for its place and built on the one before; none is missing at the end
+ *   2 every revision is signed for its place and built on the one before; none is missing at the end. Numbers
+ *     between them were taken by what does not count (store/records.ts)
  *   3 every copy log is signed, and is one that the job names
  *     every act that was typed at a computer has the request that computer signed
  *   4 lines and tables are those that revisions and logs tell
@@ -24,7 +25,7 @@ import { digestOfText, openReportSeal, sealReport } from '../format/report-seal.
 import type { Trust } from '../format/signature.ts';
 import type { ObjectStore } from '../store/object-store.ts';
 import { copyLogName, requestName } from '../store/places.ts';
-import { type Hand, openRevision, recordChain } from '../store/records.ts';
+import { type Hand, openRevision, readHistory } from '../store/records.ts';
 import { blankSeal, reportPage } from './report-page.ts';
 
 /** Refused objects of one drive that are listed; the counts are of all. */
@@ -71,6 +72,8 @@ export interface JobReport extends Told {
 }
 
 interface Signed {
+  /** The highest number that is taken, should it count or not. */
+  readonly taken: number;
   readonly revisions: readonly (SignedRevision & { readonly signed: Buffer })[];
   readonly logs: readonly { readonly drive: string; readonly name: Digest; readonly signed: Buffer }[];
   readonly requests: readonly { readonly name: Digest; readonly signed: Buffer }[];
@@ -85,13 +88,7 @@ export interface ReportSource {
 
 /** Reads what the vault holds of a job, each revision checked. */
 export async function readSigned({ store, job, hand: { trust } }: Omit<ReportSource, 'vaultName'>): Promise<Signed> {
-  const revisions: (SignedRevision & { readonly signed: Buffer })[] = [];
-  for await (const { revision, digest, body, signer, signed } of recordChain<JobRecord>(
-    store,
-    { kind: 'job', id: job },
-    trust,
-  ))
-    revisions.push({ revision, digest, body, signer, signed });
+  const { revisions, taken } = await readHistory<JobRecord>(store, { kind: 'job', id: job }, trust);
   const logs = await Promise.all(
     logsNamed(revisions).map(async ({ drive, name }) => {
       const signed = await store.getExact(copyLogName(name), name);
@@ -102,7 +99,7 @@ export async function readSigned({ store, job, hand: { trust } }: Omit<ReportSou
   const requests = await Promise.all(
     [...named].map(async (name) => ({ name, signed: await store.getExact(requestName(name), name) })),
   );
-  return { revisions, logs, requests };
+  return { taken, revisions, logs, requests };
 }
 
 /** Acts of which it is known whose they are. */
@@ -205,17 +202,16 @@ type Opened = SignedRevision & { readonly signed: Buffer };
 
 function checkRevisions({ job, revisions }: JobReport, trust: Trust, found: string[]): Opened[] {
   const opened: Opened[] = [];
-  let before: Digest | null = null;
-  for (const [at, { revision, signed }] of revisions.entries()) {
-    const expected = at + 1;
-    if (revision !== expected)
-      found.push(`revision ${revision} stands where ${expected} should: one was left out or moved`);
+  let [before, last]: [Digest | null, number] = [null, 0];
+  for (const { revision, signed } of revisions) {
+    if (revision <= last) found.push(`revision ${revision} stands behind ${last}: it was moved`);
+    last = revision;
     const bytes = Buffer.from(signed, 'base64');
     try {
-      const { record, predecessor } = openRevision<JobRecord>(bytes, { kind: 'job', id: job, revision }, trust);
-      if (predecessor !== before) found.push(`revision ${revision} is not built on the one before it`);
-      before = record.digest;
-      opened.push({ ...record, signed: bytes });
+      const one = openRevision<JobRecord>(bytes, { kind: 'job', id: job, revision }, trust);
+      if (one.predecessor !== before) found.push(`revision ${revision} is not built on the one before it`);
+      before = one.digest;
+      opened.push(one);
     } catch (error) {
       found.push(`revision ${revision}: ${whyOf(error)}`);
     }

@@ -16,7 +16,7 @@ import { connectClient, type TemporalClient } from '../host/connections.ts';
 import { preparePlace } from '../store/directory-store.ts';
 import type { MachineState } from '../store/machine-state.ts';
 import { requestName } from '../store/places.ts';
-import { appendRecord, listRecords, readDatacenter, readRecord } from '../store/records.ts';
+import { appendRecord, findRecord, readDatacenter, readRecords } from '../store/records.ts';
 import { freeBytesOf, measureTrees } from '../store/tree-measure.ts';
 import { landingPlace, nearestFirst } from './datacenters.ts';
 import { handOver, uiPage } from './follow.ts';
@@ -45,7 +45,7 @@ export async function startJob(call: Invocation): Promise<number | undefined> {
   const timers = timersOf(order);
   const stagedBytesMax = stagingLimitOf(order);
   const { vault, id: machine } = { vault: door.credentials.vault.name, id: door.credentials.id };
-  const before = await readRecord<JobRecord>(door.store, { kind: 'job', id: job }, door.trust);
+  const before = await findRecord<JobRecord>(door.store, { kind: 'job', id: job }, door.trust);
   if (!before && !call.isOff('space-check'))
     await checkSpace(call, door, body, { given: required(order, 'staging'), stagedBytesMax });
   const request: SeedingRequest = {
@@ -93,10 +93,9 @@ async function wholeOrder(call: Invocation, door: Door): Promise<{ job: string; 
 async function offlineProtections(call: Invocation, { credentials }: Door): Promise<string[]> {
   const { store, trust } = enterVault(call);
   const found: string[] = [];
-  for await (const id of listRecords(store, 'protection')) {
-    const record = await readRecord<ProtectionRecord>(store, { kind: 'protection', id }, trust);
-    const mine = record?.body.machines.includes(credentials.id) && record.body.state !== 'removed';
-    if (mine && record?.body.initial === 'offline') found.push(id);
+  for await (const { id, body } of readRecords<ProtectionRecord>(store, 'protection', trust)) {
+    const mine = body.machines.includes(credentials.id) && body.state !== 'removed';
+    if (mine && body.initial === 'offline') found.push(id);
   }
   return found;
 }

@@ -7,7 +7,7 @@ import type { JobRecord } from '../domain/record.ts';
 import { childId, type JobStatus } from '../domain/seeding-job.ts';
 import { type Parcel, parseCarrier, parseTracking } from '../domain/shipment.ts';
 import { connectClient } from '../host/connections.ts';
-import { listRecords, readRecord } from '../store/records.ts';
+import { readRecords } from '../store/records.ts';
 import * as definitions from '../workflows/definitions.ts';
 import type { Invocation } from './invocation.ts';
 import { act, findJob, jobStatus, runningJobs } from './job-acts.ts';
@@ -114,10 +114,9 @@ export async function checkUnused(call: Invocation, tracking: string, job: strin
 
 async function jobWith({ store, trust }: Door, tracking: string, job: string): Promise<string | undefined> {
   try {
-    for await (const id of listRecords(store, 'job')) {
+    for await (const { id, body } of readRecords<JobRecord>(store, 'job', trust)) {
       if (id === job) continue;
-      const record = await readRecord<JobRecord>(store, { kind: 'job', id }, trust);
-      const { parcels = [] } = record?.body.state ?? {};
+      const { parcels = [] } = body.state ?? {};
       if (parcels.some((one) => one.tracking === tracking || one.was?.includes(tracking))) return id;
     }
   } catch (error) {

@@ -5,7 +5,7 @@
 import type { DriveState } from '../domain/drive.ts';
 import { driveLabel } from '../domain/names.ts';
 import type { JobRecord, JobState, PresentPoint } from '../domain/record.ts';
-import { listRecords, readRecord } from '../store/records.ts';
+import { readRecords } from '../store/records.ts';
 import type { Door } from './vault-door.ts';
 
 /** Their packs are in the landing container, or will not come this way. */
@@ -63,8 +63,8 @@ function waitFor({ job, drives }: Seed): PointWait {
 /** Of the jobs that were not cancelled. */
 async function seedsOf({ store, trust }: Door): Promise<Seed[]> {
   const seeds: Seed[] = [];
-  for await (const job of listRecords(store, 'job')) {
-    const state = (await readRecord<JobRecord>(store, { kind: 'job', id: job }, trust))?.body.state;
+  for await (const { id: job, body } of readRecords<JobRecord>(store, 'job', trust)) {
+    const { state } = body;
     if (state?.packSet !== undefined && state.stage !== 'Cancelled') seeds.push({ job, ...state });
   }
   return seeds;

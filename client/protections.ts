@@ -11,7 +11,7 @@ import { queueOf } from '../domain/site.ts';
 import { DAY } from '../domain/units.ts';
 import { openItems, sealItems } from '../format/protection-items.ts';
 import { connectClient, type TemporalClient } from '../host/connections.ts';
-import { appendRecord, listRecords, readRecord } from '../store/records.ts';
+import { appendRecord, readRecord, readRecords } from '../store/records.ts';
 import type { Invocation } from './invocation.ts';
 import { columns, localTime, pairs } from './print.ts';
 import { needProvedWords } from './recovery-words.ts';
@@ -124,10 +124,7 @@ export async function listProtections(call: Invocation): Promise<undefined> {
 async function readProtections(call: Invocation): Promise<ProtectionRecord[]> {
   const { store, trust } = enterVault(call);
   const found: ProtectionRecord[] = [];
-  for await (const id of listRecords(store, 'protection')) {
-    const record = await readRecord<ProtectionRecord>(store, { kind: 'protection', id }, trust);
-    if (record) found.push(record.body);
-  }
+  for await (const { body } of readRecords<ProtectionRecord>(store, 'protection', trust)) found.push(body);
   return found;
 }
 

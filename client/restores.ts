@@ -13,7 +13,7 @@ import { queueOf } from '../domain/site.ts';
 import { formatSize } from '../domain/units.ts';
 import { deriveDomain } from '../format/key-tree.ts';
 import { connectClient } from '../host/connections.ts';
-import { listRecords, readRecord } from '../store/records.ts';
+import { readRecords } from '../store/records.ts';
 import { startWorkers } from '../workers/run-worker.ts';
 import { ownerPlan } from '../workers/sites.ts';
 import { workStatus } from '../workflows/definitions.ts';
@@ -133,10 +133,7 @@ function restorable(point: PresentPoint): PresentPoint {
 async function unlockedVault({ store, trust, master, owner, door }: Unlocked & { door: Door }) {
   const { name, id, url, endpoint } = door.credentials.vault;
   const domains = new Set<string>();
-  for await (const machine of listRecords(store, 'machine')) {
-    const record = await readRecord<MachineRecord>(store, { kind: 'machine', id: machine }, trust);
-    if (record) domains.add(record.body.domain);
-  }
+  for await (const { body } of readRecords<MachineRecord>(store, 'machine', trust)) domains.add(body.domain);
   const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64');
   const indexKeys = Object.fromEntries(
     [...domains].map((domain) => [domain, base64(deriveDomain(master, domain).indexKey)]),

@@ -1,13 +1,13 @@
 /** `job events`, `job report`, `drive history`: what happened, from what was signed when it did. */
 import { type CopyOutcome, countCodes, driveCode, OBJECT_CODES } from '../domain/copy-code.ts';
 import { EXIT, Failure } from '../domain/failure.ts';
-import { driveStory, jobStory, type StoryLine } from '../domain/job-story.ts';
+import { driveStory, jobStory, passedOver, type StoryLine } from '../domain/job-story.ts';
 import { driveLabel, parseName } from '../domain/names.ts';
 import { type CopiedObject, openCopyLog } from '../format/copy-log.ts';
 import { readGivenFile } from '../host/secrets.ts';
 import { writeDurable } from '../store/durable-file.ts';
 import { copyLogName } from '../store/places.ts';
-import { listRecords } from '../store/records.ts';
+import { readRecords } from '../store/records.ts';
 import type { Invocation } from './invocation.ts';
 import { checkReport, type JobReport, makeReport, readSigned } from './job-report.ts';
 import { asFailure, columns, localTime, pairs } from './print.ts';
@@ -16,9 +16,12 @@ import { type Door, enterVault } from './vault-door.ts';
 
 /** `job events NAME` */
 export async function jobEvents(call: Invocation): Promise<undefined> {
-  const { revisions } = await signedOf(enterVault(call), parseName('job', call.word(0)));
+  const door = enterVault(call);
+  const { revisions, taken } = await signedOf(door, parseName('job', call.word(0)));
   const drive = call.text('drive');
-  const all = jobStory(revisions);
+  const last = revisions.at(-1)?.revision ?? 0;
+  const met = { at: new Date().toISOString(), who: door.credentials.id, where: '-' };
+  const all = [...jobStory(revisions), ...(taken > last ? [passedOver(last + 1, taken, met)] : [])];
   const lines = drive === undefined ? all : driveStory(all, parseName('drive', drive));
   call.print.result('job-events', lines, () => storyTable(lines));
   return undefined;
@@ -186,10 +189,10 @@ interface History {
   readonly log: readonly CopiedObject[];
 }
 
-async function jobsOf({ store }: Door): Promise<string[]> {
+async function jobsOf({ store, trust }: Door): Promise<string[]> {
   const jobs: string[] = [];
   try {
-    for await (const job of listRecords(store, 'job')) jobs.push(job);
+    for await (const { id } of readRecords(store, 'job', trust)) jobs.push(id);
   } catch (error) {
     if (asFailure(error).code !== 'StorageRefused') throw error;
     throw new Failure('NotAllowed', 'this computer may not list jobs', { next: 'add --job NAME', cause: error });

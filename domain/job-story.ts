@@ -5,6 +5,7 @@
  *
  *   1 what people did stands in the revisions as acts, with their own time
  *   2 what changed between a revision and the one before is a line of the one who signed it
+ *   3 so is a number that was passed over
  */
 import type { Attention } from './attention.ts';
 import { describeRates, wearWarning } from './disk.ts';
@@ -44,14 +45,24 @@ type Told = Omit<StoryLine, 'where' | 'revision'> & { readonly where?: string };
 export function jobStory(revisions: readonly SignedRevision[]): StoryLine[] {
   const lines: StoryLine[] = [];
   let before: JobRecord | undefined;
+  let last = 0;
   for (const { revision, signer, body } of revisions) {
     const where = `${signer.role} ${signer.id}`;
+    if (revision > last + 1) lines.push(passedOver(last + 1, revision - 1, { at: body.at, who: body.by, where }));
+    last = revision;
     const told = before === undefined ? [ordered(body)] : changes(before, body);
     const sorted = told.map((line, at) => ({ line, at })).sort((a, b) => compare(a.line.at, b.line.at) || a.at - b.at);
     lines.push(...sorted.map(({ line }) => ({ ...line, where: line.where ?? where, revision })));
     before = body;
   }
   return lines;
+}
+
+/** Numbers of a record that were taken by what no party of the vault signed for them, as whoever met them tells. */
+export function passedOver(from: number, to: number, teller: Pick<StoryLine, 'at' | 'who' | 'where'>): StoryLine {
+  const which = from === to ? `revision ${from} was` : `revisions ${from} to ${to} were`;
+  const what = `${which} passed over: not signed by who may, or not built on the one before`;
+  return { ...teller, what, revision: to, code: 'Tampered' };
 }
 
 /** What of a story is about one drive. */

@@ -19,6 +19,9 @@ const REFUSALS: Readonly<Record<string, string>> = {
 /** A wrong clock looks like a wrong secret, but is cured elsewhere. */
 const CLOCK = 'RequestTimeTooSkewed';
 
+/** What is there does not fit, and whether an older version does may not be looked up. Told as corruption. */
+export class HiddenVersionsError extends CorruptError {}
+
 /** An error of the SDK as a Failure or a CorruptError; what is already one passes. */
 export function storageFailure(error: unknown): Failure | CorruptError {
   if (error instanceof Failure || error instanceof CorruptError) return error;

@@ -19,7 +19,7 @@ import { digestBytes, digestOf } from '../format/digest.ts';
 import type { Written } from './durable-file.ts';
 import type { ByteRange, ObjectStore, S3Access, StoredName } from './object-store.ts';
 import { checkObjectName } from './places.ts';
-import { httpStatus, isAbsent, storageFailure } from './s3-failure.ts';
+import { HiddenVersionsError, httpStatus, isAbsent, storageFailure } from './s3-failure.ts';
 
 /** Nothing of ours comes near it: memory is not the server's to spend. */
 const OBJECT_BYTES_MAX = 256 * MIB;
@@ -131,11 +131,13 @@ export class S3Store implements ObjectStore {
     if (newest && fits(newest)) return newest;
     const older = await this.#olderFitting(key, fits);
     if (Buffer.isBuffer(older)) return older;
-    if (newest === undefined && older === 'none') throw new Failure('NotFound', 'the object is not there');
+    if (newest === undefined && older !== 'unfit') throw new Failure('NotFound', 'the object is not there');
+    if (older === 'hidden')
+      throw new HiddenVersionsError('object: not the bytes it should have, and its older versions may not be listed');
     throw new CorruptError('object: no version has the bytes it should have');
   }
 
-  async #olderFitting(key: string, fits: (bytes: Buffer) => boolean): Promise<Buffer | 'none' | 'unfit'> {
+  async #olderFitting(key: string, fits: (bytes: Buffer) => boolean): Promise<Buffer | 'none' | 'unfit' | 'hidden'> {
     let found: 'none' | 'unfit' = 'none';
     try {
       for await (const version of this.#versions(key)) {
@@ -144,7 +146,8 @@ export class S3Store implements ObjectStore {
         found = 'unfit';
       }
     } catch (error) {
-      if (errnoOf(error) !== 'StorageRefused') throw error; // who may not look at versions has seen all he may
+      if (errnoOf(error) !== 'StorageRefused') throw error;
+      return found === 'none' ? 'hidden' : found; // who may not look at versions has seen all he may
     }
     return found;
   }

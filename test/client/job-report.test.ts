@@ -159,6 +159,23 @@ describe('the story of a job', () => {
 });
 
 describe('a report', () => {
+  test('holds where a revision was taken by what nobody of the vault signed, and its story says so', async () => {
+    const job = 'hq-noise';
+    const at = { kind: 'job', id: job } as const;
+    const order: JobRecord = { name: job, order: Object({ protection: 'files', machine: 'hq' }), at: day(1), by: 'hq' };
+    await appendRecord(store, at, order, byMachine);
+    for (const revision of [2, 3]) await store.put(recordName('job', job, revision), Buffer.from('noise'));
+    await appendRecord(store, at, { ...order, at: day(3), by: 'vault.main' }, byVault);
+    const signed = await readSigned({ store, job, hand: byOperator });
+    const noisy = makeReport({ store, vaultName: 'main', job, hand: byOperator }, signed, 'data');
+    expect(checkReport(noisy, trust)).toEqual([]);
+    expect(noisy.lines.map(({ revision, where, code }) => [revision, where, code])).toEqual([
+      [1, 'machine hq', undefined],
+      [3, 'site vault.main', 'Tampered'],
+    ]);
+    expect(noisy.lines[1]?.what).toMatch('revisions 2 to 3 were passed over');
+  });
+
   test('that nobody touched holds, as data, as a page, and however its JSON is laid out', () => {
     expect(checkReport(report, trust)).toEqual([]);
     expect(checkReport(JSON.parse(JSON.stringify(report, null, 2)), trust)).toEqual([]);
@@ -194,8 +211,8 @@ describe('a report', () => {
   });
 
   test.each<[string, (all: JobReport['revisions']) => JobReport['revisions'], string]>([
-    ['dropped', (all) => all.toSpliced(2, 1), 'revision 4 stands where 3 should'],
-    ['swapped', (all) => [all[1], all[0], ...all.slice(2)].flatMap((one) => one ?? []), 'revision 2 stands where 1'],
+    ['dropped', (all) => all.toSpliced(2, 1), 'revision 4 is not built on the one before it'],
+    ['swapped', (all) => [all[1], all[0], ...all.slice(2)].flatMap((one) => one ?? []), 'revision 1 stands behind 2'],
     ['renumbered', (all) => all.toSpliced(2, 1).map((one, at) => ({ ...one, revision: at + 1 })), 'revision 3: '],
   ])('with a revision %s is found out', (_, change, finding) => {
     const altered = resealed({ ...report, revisions: change(report.revisions) });
