@@ -3,14 +3,15 @@
  * policy that lets each party do its part and nothing else. The table below is the whole of it.
  *
  *   machine     adds, and reads what it builds on; it can neither read, list nor remove packs, and lists
- *               nothing but datacenters
+ *               nothing but datacenters, and versions of what it may read
  *   copy        learns whom drives are wrapped to, adds the wraps of drive keys, and requests
  *   datacenter  reads those wraps, adds what it takes from drives
  *   vault       carries everything on, and removes
  *   control, operator   keep and read the books
  *
  * S3 cannot forbid overwriting to one who may add; versions keep the older bytes, and readers take the
- * newest that matches (s3-store.ts). Principals are SeaweedFS users by name, or whole ARNs.
+ * newest that matches (s3-store.ts). So whoever may read may list the versions of that, too. Principals are
+ * SeaweedFS users by name, or whole ARNs.
  */
 import { Failure } from '../domain/failure.ts';
 import { bucketOf, type S3Access } from './object-store.ts';
@@ -131,14 +132,16 @@ export function bucketPolicy({ kind, bucket, prefix, identities }: PolicyPlan) {
     allow(rights.add, 's3:PutObject');
     allow(rights.read, 's3:GetObject', 's3:GetObjectVersion');
     allow(rights.remove, 's3:DeleteObject', 's3:DeleteObjectVersion');
-    if (rights.list)
+    const allowList = (names: readonly string[] | undefined, Action: string): void => {
+      if (!names) return;
+      const where = within(names.map((name) => `${prefix}${name}`));
       statements.push({
-        Effect: 'Allow',
-        Principal: { AWS },
-        Action: ['s3:ListBucket', 's3:ListBucketVersions'],
-        Resource: [`arn:aws:s3:::${bucket}`],
-        ...within(rights.list.map((name) => `${prefix}${name}`)),
+        ...{ Effect: 'Allow', Principal: { AWS }, Action: [Action], Resource: [`arn:aws:s3:::${bucket}`] },
+        ...where,
       });
+    };
+    allowList(rights.list, 's3:ListBucket');
+    allowList(rights.read, 's3:ListBucketVersions');
   }
   if (statements.length === 0) throw new Failure('Configuration', 'nobody is given any part in this bucket');
   return { Version: '2012-10-17', Statement: statements };

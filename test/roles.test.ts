@@ -3,7 +3,7 @@
  * sites. Asked past our own code, by plain requests: a thief of a key does not use our store.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import type { S3Client } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { ROLES, readEmbedded } from '../host/settings.ts';
@@ -89,7 +89,12 @@ async function remove(role: string, Bucket: string, Key: string): Promise<boolea
   return done.some(Boolean);
 }
 
-/** What one may do below a prefix, as letters: put, get, list, delete. */
+async function listVersions(role: string, Bucket: string, Prefix: string): Promise<void> {
+  const { sdk, client } = as(role);
+  await client.send(new sdk.ListObjectVersionsCommand({ Bucket, Prefix }));
+}
+
+/** What one may do below a prefix, as letters: put, get, list versions, list, delete. */
 async function rights(role: string, bucket: string, prefix: string): Promise<string> {
   const there = `${prefix}0-there-${role}`;
   await put('owner', bucket, there, Buffer.from('there'));
@@ -97,6 +102,7 @@ async function rights(role: string, bucket: string, prefix: string): Promise<str
   const may = {
     p: await passes(put(role, bucket, fresh, Buffer.from('new'))),
     g: await passes(get(role, bucket, there)),
+    v: await passes(listVersions(role, bucket, prefix)),
     l: await passes(list(role, bucket, prefix)),
     d: await remove(role, bucket, there),
   };
@@ -113,16 +119,16 @@ describe('each site under its own identity', () => {
    * removes; control and operators keep the books.
    */
   const EXPECTED = `
-                    machine  copy  datacenter  vault  control  operator  nobody
-    vault packs     p---     ----  ----        pgld   ----     ----      ----
-    vault trees     p---     ----  ----        pgld   ----     ----      ----
-    vault points    pg--     ----  ----        pgld   -gl-     -gl-      ----
-    vault slots     ----     ----  ----        pgld   ----     ----      ----
-    vault jobs      pg--     ----  ----        pgld   pgl-     pgl-      ----
-    vault all       ----     ----  ----        pgld   ----     ----      ----
-    landing packs   ----     ----  pgl-        pgld   ----     ----      ----
-    landing wraps   ----     p---  -gl-        pgld   ----     p---      ----
-    landing all     ----     ----  -gl-        pgld   ----     ----      ----`;
+                    machine  copy   datacenter  vault  control  operator  nobody
+    vault packs     p----    -----  -----       pgvld  -----    -----     -----
+    vault trees     p----    -----  -----       pgvld  -----    -----     -----
+    vault points    pgv--    -----  -----       pgvld  -gvl-    -gvl-     -----
+    vault slots     -----    -----  -----       pgvld  -----    -----     -----
+    vault jobs      pgv--    -----  -----       pgvld  pgvl-    pgvl-     -----
+    vault all       -----    -----  -----       pgvld  -----    -----     -----
+    landing packs   -----    -----  pgvl-       pgvld  -----    -----     -----
+    landing wraps   -----    p----  -gvl-       pgvld  -----    p----     -----
+    landing all     -----    -----  -gvl-       pgvld  -----    -----     -----`;
 
   const PLACES: Record<string, readonly [bucket: string, prefix: string]> = {
     'vault packs': [VAULT, 'packs/00/'],
@@ -170,10 +176,42 @@ describe('a machine whose key was stolen', () => {
       ]),
     );
 
+    await takeNext(taken);
     await system.must('restore', 'latest', '--to', system.at('back'), ...system.passphrase);
     expect(await compareTrees(source, `${system.at('back')}${source}`)).toBe('');
   }, 120_000);
+
+  test('keeps nobody from going on, the machine without a catalog either', async () => {
+    const packs = (await list('owner', VAULT, 'packs/')).length;
+    rmSync(`${system.state}/catalog`, { recursive: true });
+    await system.must('backup', 'now', 'online');
+    expect((await system.must('point', 'list')).data).toMatchObject([{ sequence: 2 }, { sequence: 1 }]);
+    expect(await list('owner', VAULT, 'packs/')).toHaveLength(packs); // it has found what it sent before
+
+    await system.must('protection', 'create', 'more', '--item', `${source}/folder`, '--initial', 'network');
+    const { data } = await system.must('protection', 'list');
+    expect(data).toMatchObject([{ name: 'docs' }, { name: 'more' }, { name: 'online' }]);
+    await system.must('job', 'start', 'squatted', '--protection', 'docs', '--staging', system.at('staging'));
+    const { data: story } = await system.must('job', 'events', 'squatted');
+    expect(Object(story)[0]).toMatchObject({ revision: 1, code: 'Tampered' });
+    expect(Object(story)[1]).toMatchObject({ revision: 2, where: 'machine hq' });
+  }, 120_000);
 });
+
+/** The next revision of every record it may add to, and the first ones of some that are not there yet. */
+async function takeNext(names: readonly string[]): Promise<void> {
+  const newest = new Map<string, number>([
+    ['records/protection/more/', 0],
+    ['records/job/squatted/', 0],
+  ]);
+  for (const name of names) {
+    const [, record, revision] = /^(records\/.*\/)(\d{8})$/.exec(name) ?? [];
+    if (record !== undefined) newest.set(record, Math.max(newest.get(record) ?? 0, Number(revision)));
+  }
+  expect(newest.size).toBeGreaterThan(4);
+  for (const [record, revision] of newest)
+    await put('machine', VAULT, `${record}${String(revision + 1).padStart(8, '0')}`, Buffer.from('noise'));
+}
 
 /** Upkeep looks at the vault a moment after each change. */
 async function restorable(): Promise<void> {

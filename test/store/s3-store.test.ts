@@ -94,6 +94,8 @@ describe('roles', () => {
     expect(await may(machine.put('keys/slots/mine', bytes))).toBe(false);
     expect(await may(machine.put(recordName('datacenter', 'eu-west', 1), bytes))).toBe(false);
     expect(await machine.get(point)).toEqual(bytes);
+    await overwrite('machine', point, Buffer.from('by a thief'));
+    expect(await machine.getExact(point, digestOf(bytes))).toEqual(bytes);
     expect(await may(machine.remove(point))).toBe(false);
     expect(await vaultAs('owner').get(pack)).toEqual(bytes);
   });
