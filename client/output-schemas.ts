@@ -87,7 +87,14 @@ const vault = z.looseObject({
   redundancy: z.string(),
   url: z.string(),
 });
-const protection = z.looseObject({ name: z.string() });
+const protection = z.looseObject({
+  name: z.string(),
+  machines: z.array(z.string()),
+  schedule: z.string(),
+  timezone: z.string(),
+  initial: z.enum(['offline', 'network']),
+  state: z.string(),
+});
 const presentPoint = z.looseObject({
   name: z.string(),
   label: z.string(),
@@ -137,7 +144,7 @@ export const SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'machine-list': z.array(
     z.object({ name: z.string(), state: z.string(), domain: z.string(), version: z.string(), at: time }),
   ),
-  protection,
+  protection: z.union([protection, z.looseObject({ name: z.string(), paused: z.boolean() })]), // paused or let go
   'protection-list': z.array(protection),
   backup,
   'backup-list': z.array(z.looseObject({ run: z.string(), state: z.string(), started: time })),

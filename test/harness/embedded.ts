@@ -7,6 +7,7 @@ import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { SCHEMAS } from '../../client/output-schemas.ts';
 
 const MAIN = fileURLToPath(new URL('../../dist/client/main.js', import.meta.url));
 const TOOLS = fileURLToPath(new URL('.', import.meta.url));
@@ -140,13 +141,14 @@ export class Embedded {
     return descendants(this.pid).find(({ command }) => command.endsWith(ending))?.pid ?? 0;
   }
 
-  /** Types a command with --json and reads its answer. */
+  /** Types a command with --json and reads its answer; what it prints must be what its schema says. */
   async type(...words: string[]): Promise<Typed> {
     const ended = await this.run(...words, '--json');
     const lines = ended.stdout
       .split('\n')
       .filter((line) => line.startsWith('{'))
       .map((line) => JSON.parse(line));
+    for (const line of lines) if (line.schema !== undefined) holdAgainstSchema(words, line);
     const data: unknown = lines.filter((line) => 'data' in line).at(-1)?.data;
     return { ...ended, lines, data };
   }
@@ -209,6 +211,14 @@ export class Embedded {
     await this.stop();
     execFileSync('rm', ['-rf', this.root]); // it may hold paths longer than PATH_MAX, which Node cannot remove
   }
+}
+
+/** Others script against these lines, whichever test it is that meets one of another shape. */
+function holdAgainstSchema(words: readonly string[], { schema = '', data }: Typed['lines'][number]): void {
+  const shape = SCHEMAS[schema.replace(/^seedship\.(.*)\/v1$/, '$1')];
+  const issues = shape ? (shape.safeParse(data).error?.issues ?? []) : ['there is no such schema'];
+  if (issues.length === 0) return;
+  throw new Error(`seedship ${words.join(' ')} printed no ${schema}: ${JSON.stringify(issues)}`);
 }
 
 /** Told to end by SIGTERM, and gone. */
