@@ -1,10 +1,23 @@
 /**
  * Four hundred drives and objects that are not what they were: each is told with its object and the place
  * where it begins to be wrong, and everything else is taken. By a seed: a round that fails can be run again.
+ *
+ * Each is spoiled in the file system of a disk, ext4 and xfs by turns, which is let go and then taken in as the dock
+ * takes in a disk: from its device, read-only.
  */
-import { cpSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { CopyOutcome } from '../../domain/copy-code.ts';
 import { Failure } from '../../domain/failure.ts';
 import { KIB, MIB } from '../../domain/units.ts';
@@ -13,15 +26,20 @@ import { trustOf } from '../../format/credentials.ts';
 import { digestOf } from '../../format/digest.ts';
 import { SEGMENT_BYTES } from '../../format/drive-seal.ts';
 import { newAgeIdentity } from '../../format/session.ts';
-import type { BackupResult, ChildSecrets, IngestTask, TransferResult } from '../../pipeline/child-tasks.ts';
+import type { BackupResult, ChildSecrets, DriveAt, IngestTask, TransferResult } from '../../pipeline/child-tasks.ts';
 import { takeDrive } from '../../pipeline/drive-intake.ts';
 import { placeOf } from '../../pipeline/object-list.ts';
 import { preparePlace } from '../../store/directory-store.ts';
+import { FILE_SYSTEMS } from '../../store/drive-mount.ts';
 import { copyLogName, DRIVE_KEYS, packSetName } from '../../store/places.ts';
+import { LoopDisk, releaseDisks, run } from '../harness/loop-disk.ts';
 import { newTestVault, perform, siteSecrets, stagingTask, type TestVault, Workbench } from '../pipeline/fixture.ts';
+import { formatted } from './rig.ts';
 
-const TOGETHER_MAX = 3;
+const TOGETHER_MAX = 4;
 const SECTOR = 512;
+/** xfs is not made smaller. */
+const DISK_BYTES = 400 * MIB;
 const HEAD = 38;
 const SEALED_SEGMENT = SEGMENT_BYTES + 16;
 const drive = '7F3A000000000001';
@@ -34,6 +52,10 @@ let dock: ChildSecrets;
 /** By number: where the drive has it. */
 let places: readonly string[];
 let shipped: TransferResult;
+/** One of each file system; drives arrive on them by turns. */
+const disks: DriveAt[] = [];
+/** Drives that arrived on each in this test: half of them, and half. */
+const arrivals = new Map<string, number>();
 let chance = 20_261_123;
 
 /** Lehmer's, the minimal standard one. */
@@ -71,10 +93,20 @@ beforeAll(async () => {
     const name = `objects/000/${String(number).padStart(6, '0')}`;
     return number < half ? `${name}.1` : `${name}.2`;
   });
+  for (const fileSystem of FILE_SYSTEMS)
+    disks.push(await formatted(new LoopDisk({ bytes: DISK_BYTES, serial: `SPOILT-${fileSystem}` }), drive, fileSystem));
   expect(staged.objects).toBeGreaterThan(7);
   expect(places.some((place) => sizeOf(place) > 2 * SEALED_SEGMENT)).toBe(true);
 }, 120_000);
-afterAll(() => bench.close());
+beforeEach(() => arrivals.clear());
+afterEach(() => {
+  const [one = 0, two = 0] = FILE_SYSTEMS.map((fileSystem) => arrivals.get(fileSystem) ?? 0);
+  expect(Math.min(one, two)).toBeGreaterThanOrEqual(Math.max(1, Math.floor((one + two) / 2)));
+});
+afterAll(() => {
+  releaseDisks();
+  bench.close();
+});
 
 function sizeOf(place: string): number {
   return statSync(bench.at('drive', place)).size;
@@ -150,16 +182,42 @@ const stale: Injection = (folder, number) => {
 };
 
 interface Round {
-  readonly folder: string;
+  readonly disk: DriveAt;
   readonly task: IngestTask;
   readonly landing: string;
 }
 
-/** A drive as it arrives, and an empty container with the keys and the set. */
-async function arrived(from = 'drive'): Promise<Round> {
-  const [folder, landing] = [bench.at('arrived'), bench.at('taken-in')];
-  for (const old of [folder, landing]) rmSync(old, { recursive: true, force: true });
-  cpSync(bench.at(from), folder, { recursive: true });
+/** Does something to what lies on a disk, in the file system itself: what is read later comes from the device. */
+function onDisk<T>({ path: device }: DriveAt, work: (folder: string) => T): T {
+  const folder = bench.at('mounted');
+  mkdirSync(folder, { recursive: true });
+  run('mount', device, folder);
+  try {
+    return work(folder);
+  } finally {
+    run('umount', folder);
+  }
+}
+
+/** The next disk becomes a copy of a drive, which is spoiled. */
+function copied<T>(disk: DriveAt, from: string, spoil: (folder: string) => T): T {
+  return onDisk(disk, (folder) => {
+    for (const old of readdirSync(folder)) rmSync(path.join(folder, old), { recursive: true });
+    cpSync(bench.at(from), folder, { recursive: true });
+    return spoil(folder);
+  });
+}
+
+/** A drive as it arrives, spoiled, and an empty container with the keys and the set. */
+async function arrived<T>(from: string, spoil: (folder: string) => T): Promise<Round & { readonly spoiled: T }> {
+  const disk = disks.shift();
+  if (!disk) throw new Error('no disk');
+  disks.push(disk);
+  const { fileSystem = '' } = disk.disk ?? {};
+  arrivals.set(fileSystem, (arrivals.get(fileSystem) ?? 0) + 1);
+  const spoiled = copied(disk, from, spoil);
+  const landing = bench.at('taken-in');
+  rmSync(landing, { recursive: true, force: true });
   await preparePlace(landing);
   cpSync(bench.at('landing', DRIVE_KEYS), path.join(landing, DRIVE_KEYS), { recursive: true });
   mkdirSync(path.join(landing, 'pack-sets'));
@@ -167,11 +225,11 @@ async function arrived(from = 'drive'): Promise<Round> {
   const { manifest = staged.packSet, epoch = 0 } = shipped;
   const task: IngestTask = {
     ...{ kind: 'transfer', mode: 'ingest', run: 'seed-run', step: 'ingest', time, vaultId: vault.vaultId },
-    ...{ job: 'hq-2026', packSet: staged.packSet, manifest, epoch, drive: { path: folder, id: drive } },
+    ...{ job: 'hq-2026', packSet: staged.packSet, manifest, epoch, drive: disk },
     to: { url: `file://${landing}` },
     stateDirectory: bench.at('dock-state'),
   };
-  return { folder, task, landing };
+  return { disk, task, landing, spoiled };
 }
 
 const take = ({ task }: Round) => takeDrive(task, dock, () => {});
@@ -194,11 +252,14 @@ function expectTaken({ landing }: Round, log: readonly CopiedObject[], but: read
 async function spoilObjects(inject: Injection, cases: number): Promise<number> {
   let done = 0;
   while (done < cases) {
-    const round = await arrived();
     const numbers = places.map((_, number) => number).sort(() => random(3) - 1);
-    const expected: Found[] = [];
-    for (let more = 0; more < TOGETHER_MAX && done < cases; more++, done++)
-      expected.push(...inject(round.folder, numbers.pop() ?? 0, inject === swapped ? (numbers.pop() ?? 0) : 0));
+    const round = await arrived('drive', (folder) => {
+      const found: Found[] = [];
+      for (let more = 0; more < TOGETHER_MAX && done < cases; more++, done++)
+        found.push(...inject(folder, numbers.pop() ?? 0, inject === swapped ? (numbers.pop() ?? 0) : 0));
+      return found;
+    });
+    const expected = round.spoiled;
     const result = await take(round);
     const log = logOf(round, result);
     const refused = log.flatMap(({ number, outcome, offset }) =>
@@ -243,9 +304,10 @@ async function refused(round: Round): Promise<unknown[]> {
 describe('a drive', () => {
   test('of an older epoch is told as such, whatever else is wrong with it', async () => {
     for (let done = 0; done < 15; done++) {
-      const round = await arrived('older');
       const place = `objects/000/${String(random(staged.objects >> 1)).padStart(6, '0')}.1`;
-      patched(path.join(round.folder, place), random(16 * KIB), (bytes) => bytes.fill(done, 0, 1));
+      const round = await arrived('older', (folder) =>
+        patched(path.join(folder, place), random(16 * KIB), (bytes) => bytes.fill(done, 0, 1)),
+      );
       expect(await refused(round)).toEqual(['DriveOutdated', 'ManifestCorrupted', []]);
     }
   });
@@ -253,9 +315,10 @@ describe('a drive', () => {
   test('of another job or place is foreign, under its own name or a borrowed one', async () => {
     const label = (folder: string) => path.join(folder, 'SEEDSHIP-DRIVE.json');
     for (let done = 0; done < 15; done++) {
-      const round = await arrived('other');
       const borrowed = done % 3 > 0;
-      if (borrowed) writeFileSync(label(round.folder), readFileSync(bench.at('drive', 'SEEDSHIP-DRIVE.json')));
+      const round = await arrived('other', (folder) => {
+        if (borrowed) writeFileSync(label(folder), readFileSync(label(bench.at('drive'))));
+      });
       const why = borrowed ? 'ManifestCorrupted' : 'ManifestDriveIdMismatch';
       expect(await refused(round)).toEqual(['DriveForeign', why, []]);
     }
@@ -263,23 +326,23 @@ describe('a drive', () => {
 
   test('that is a clone with anything changed in its manifest is not believed', async () => {
     for (let done = 0; done < 15; done++) {
-      const round = await arrived();
-      const file = path.join(round.folder, 'manifest');
-      const { size } = statSync(file);
-      if (done % 3 === 0) truncateSync(file, random(size));
-      else patched(file, random(size), (bytes) => bytes.writeUInt8(bytes.readUInt8(0) ^ 1, 0));
+      const round = await arrived('drive', (folder) => {
+        const file = path.join(folder, 'manifest');
+        const { size } = statSync(file);
+        if (done % 3 === 0) truncateSync(file, random(size));
+        else patched(file, random(size), (bytes) => bytes.writeUInt8(bytes.readUInt8(0) ^ 1, 0));
+      });
       expect(await refused(round)).toEqual(['DriveForeign', 'ManifestCorrupted', []]);
     }
   });
 
   test('that is an exact clone gives what it carries once, and nothing the second time', async () => {
     for (let done = 0; done < 15; done++) {
-      const round = await arrived();
-      const spoiled = done % 2 === 0 ? bit(round.folder, random(staged.objects), 0) : [];
+      const round = await arrived('drive', (folder) => (done % 2 === 0 ? bit(folder, random(staged.objects), 0) : []));
+      const { spoiled } = round;
       const first = await take(round);
       expect([first.objects, first.damaged]).toEqual([staged.objects - spoiled.length, spoiled.length]);
-      rmSync(round.folder, { recursive: true });
-      cpSync(bench.at('drive'), round.folder, { recursive: true });
+      copied(round.disk, 'drive', () => {});
       const clone: Round = { ...round, task: { ...round.task, step: 'ingest-2' } };
       const second = await take(clone);
       expect([second.objects, second.present]).toEqual([spoiled.length, staged.objects - spoiled.length]);

@@ -37,6 +37,14 @@ export interface RigDisk {
   readonly at: DriveAt;
 }
 
+/** A disk as `drive prepare` leaves it before the first object: partitioned, with an empty file system. */
+export async function formatted(loop: LoopDisk, id: string, fileSystem: FileSystem): Promise<DriveAt> {
+  const disk = (await discoverDisks()).find(({ device }) => device === loop.device);
+  if (!disk) throw new Error(`${loop.device} is not there`);
+  const made = await formatDisk({ disk, drive: id, fileSystem }, { roles: {}, onLine: () => {} });
+  return { path: made.device, id, disk: { fileSystem, uuid: made.uuid } };
+}
+
 export class DriveRig {
   readonly bench: Workbench;
   readonly vault: TestVault;
@@ -85,11 +93,7 @@ export class DriveRig {
   /** Makes a disk the next drive. */
   async format(loop: LoopDisk, fileSystem: FileSystem): Promise<DriveAt> {
     this.#drives += 1;
-    const disk = (await discoverDisks()).find(({ device }) => device === loop.device);
-    if (!disk) throw new Error(`${loop.device} is not there`);
-    const id = `7F3A0000000000${String(this.#drives).padStart(2, '0')}`;
-    const made = await formatDisk({ disk, drive: id, fileSystem }, { roles: {}, onLine: () => {} });
-    return { path: made.device, id, disk: { fileSystem, uuid: made.uuid } };
+    return formatted(loop, `7F3A0000000000${String(this.#drives).padStart(2, '0')}`, fileSystem);
   }
 
   prepareTask(drive: DriveAt, landing: string): PrepareTask {
