@@ -8,8 +8,8 @@
  *   SHA256SUMS                     of all of these as they lie there, for whoever has no key; written last
  *
  * At the dock nothing on a drive is trusted: only names of this pattern are opened, piece by piece and
- * following no link; only plain files are read, and no more of them than the caller expects. Reads come
- * from the medium, since a warm cache shows good data while the medium rots.
+ * following no link; only plain files are read, and no more of them than the caller expects; no folder is
+ * read past 4,096 names. Reads come from the medium, since a warm cache shows good data while the medium rots.
  */
 import {
   closeSync,
@@ -20,7 +20,6 @@ import {
   lstatSync,
   openSync,
   read,
-  readdirSync,
   statfsSync,
   write,
 } from 'node:fs';
@@ -30,6 +29,7 @@ import { errnoOf, Failure } from '../domain/failure.ts';
 import { NAME_RULES } from '../domain/names.ts';
 import { CorruptError } from '../format/cursor.ts';
 import { openPlain, readSectors, readSome } from './drive-file.ts';
+import { isEmpty, namesIn } from './drive-folder.ts';
 import { writeDurable } from './durable-file.ts';
 import { dropCache, makeDirectoryAt, openAt, unlinkAt } from './system-calls.ts';
 
@@ -39,8 +39,6 @@ const SCRUB_BYTES = 1 << 20;
 const FORMAT = 0;
 const OBJECT_PLACE = /^objects\/(\d{3})\/(\1\d{3})\.([1-9]\d{0,5})$/;
 const FILE_PLACE = /^(?:manifest|SHA256SUMS|journal\.[1-9]\d{0,5})$/;
-/** What a file system keeps for itself, or an operator's desktop leaves, on a drive that counts as empty. */
-const IGNORED = /^(?:lost\+found|\..*)$/;
 const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK } = constants;
 
 const [readFrom, writeTo, sync] = [promisify(read), promisify(write), promisify(fsync)];
@@ -69,7 +67,7 @@ export async function openVolume(at: DriveLocation, mode: 'read' | 'write'): Pro
   try {
     const volume = new DriveVolume(at, root);
     let label = await volume.label();
-    if (label === undefined && mode === 'write' && isEmpty(at.path)) {
+    if (label === undefined && mode === 'write' && tried(() => isEmpty(at.path))) {
       const text = `${JSON.stringify({ format: FORMAT, drive: at.id })}\n`;
       await writeDurable(path.join(at.path, DRIVE_LABEL_FILE), Buffer.from(text));
       label = at.id;
@@ -101,7 +99,7 @@ export async function measureVolume(
   folder: string,
 ): Promise<{ readonly drive: string | undefined; readonly freeBytes: number }> {
   const drive = await readDriveLabel(folder);
-  if (drive === undefined && !isEmpty(folder))
+  if (drive === undefined && !tried(() => isEmpty(folder)))
     throw new Failure('DriveForeign', 'this is no Seedship drive', { why: 'it holds something else' });
   const { bavail, bsize } = tried(() => statfsSync(folder));
   return { drive, freeBytes: bavail * bsize };
@@ -213,11 +211,11 @@ export class DriveVolume {
     }
   }
 
-  /** All objects, whatever wrote them; other names are passed over. */
+  /** All objects, whatever wrote them; other names are passed over. @throws Failure `DriveForeign` as namesIn does */
   list(): DriveFile[] {
     const files: DriveFile[] = [];
-    for (const folder of namesIn(path.join(this.#at.path, 'objects')).filter((name) => /^\d{3}$/.test(name)))
-      for (const name of namesIn(path.join(this.#at.path, 'objects', folder))) {
+    for (const folder of this.#names('objects').filter((name) => /^\d{3}$/.test(name)))
+      for (const name of this.#names(`objects/${folder}`)) {
         const place = `objects/${folder}/${name}`;
         const [, , number, epoch] = OBJECT_PLACE.exec(place) ?? [];
         if (number === undefined) continue;
@@ -229,7 +227,7 @@ export class DriveVolume {
 
   /** Journals, manifest and sums that are there. */
   listClosing(): string[] {
-    return namesIn(this.#at.path).filter((name) => FILE_PLACE.test(name));
+    return this.#names('').filter((name) => FILE_PLACE.test(name));
   }
 
   /**
@@ -280,6 +278,10 @@ export class DriveVolume {
 
   close(): void {
     closeSync(this.#root);
+  }
+
+  #names(place: string): string[] {
+    return tried(() => namesIn(this.#at.path, place));
   }
 
   async #readFile(folders: readonly Buffer[], name: Buffer, bytesMax: number): Promise<Buffer | undefined> {
@@ -345,19 +347,6 @@ function split(place: string): [Buffer[], Buffer] {
   if (!OBJECT_PLACE.test(place) && !FILE_PLACE.test(place)) throw new RangeError('drive-volume: no place of a drive');
   const names = place.split('/').map((name) => Buffer.from(name));
   return [names.slice(0, -1), names.at(-1) ?? Buffer.alloc(0)];
-}
-
-function namesIn(folder: string): string[] {
-  try {
-    return readdirSync(folder).sort();
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return [];
-    throw driveFailure(error);
-  }
-}
-
-function isEmpty(folder: string): boolean {
-  return namesIn(folder).every((name) => IGNORED.test(name));
 }
 
 function isFull(error: unknown): boolean {

@@ -2,14 +2,17 @@
 import {
   closeSync,
   mkdirSync,
+  mkdtempSync,
   openSync,
   readdirSync,
   readFileSync,
+  rmSync,
   symlinkSync,
   unlinkSync,
   writeFileSync,
   writeSync,
 } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { claimedDrive, type Disk, refusals } from '../../domain/disk.ts';
@@ -179,5 +182,33 @@ describe('a disk', () => {
     expect(system && refusals(system, { among: [] }).map(({ rule }) => rule)).toEqual(
       expect.arrayContaining(['system', 'mounted']),
     );
+  });
+});
+
+describe('a drive from the street', () => {
+  test.each([
+    ['names that count for nothing', '.'],
+    ['other names', 'x'],
+  ])('of twenty thousand %s is refused after the first few thousand', async (_, first) => {
+    const loop = new LoopDisk({ bytes: 512 * MIB, serial: 'WD-CA1H7K2K' });
+    const made = await formatDisk({ disk: await seen(loop), drive, fileSystem: 'ext4' }, quiet);
+    const folder = mkdtempSync(path.join(tmpdir(), 'seedship-street-'));
+    run('mount', made.device, folder);
+    run('sh', '-c', `cd "$1" && seq -f '${first}%0100.0f' 20000 | xargs touch`, '-', folder);
+    run('umount', folder);
+    const look = `
+      const { mountDrive } = await import('${dist}/store/drive-mount.js');
+      const { measureVolume } = await import('${dist}/store/drive-volume.js');
+      const mounted = await mountDrive(${JSON.stringify(made)}, 'read');
+      await measureVolume(mounted.path).catch(({ code, why }) => console.log(code, why));`;
+    const trace = path.join(folder, 'trace');
+    const node = [process.execPath, '--input-type=module', '--eval', look];
+    expect(run('strace', '-f', '-e', 'trace=getdents64', '-o', trace, ...node)).toBe(
+      'DriveForeign it holds something else\n',
+    );
+    const reads = readFileSync(trace, 'utf8').split('getdents64(').length - 1; // each gives 250 of these names
+    rmSync(folder, { recursive: true });
+    expect(reads).toBeGreaterThan(0);
+    expect(reads).toBeLessThan(30);
   });
 });

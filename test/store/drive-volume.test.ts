@@ -1,8 +1,8 @@
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, linkSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { DRIVE_LABEL_FILE, openVolume, readDriveLabel } from '../../store/drive-volume.ts';
+import { DRIVE_LABEL_FILE, measureVolume, openVolume, readDriveLabel } from '../../store/drive-volume.ts';
 
 const root = mkdtempSync(path.join(tmpdir(), 'R-drive-volume-'));
 const id = '7F3A00112233AABB';
@@ -64,6 +64,32 @@ describe('drive volume', () => {
     volume.close();
   });
 
+  test('a folder of names that count for nothing is empty, but not when they never end', async () => {
+    fill(drive, '.note-', 4096);
+    expect(await measureVolume(drive)).toMatchObject({ drive: undefined });
+    fill(drive, '.more-', 1);
+    const foreign = { code: 'DriveForeign', message: 'this is no Seedship drive' };
+    await expect(measureVolume(drive)).rejects.toMatchObject(foreign);
+    await expect(openVolume({ path: drive, id }, 'write')).rejects.toMatchObject(foreign);
+  });
+
+  test.each([
+    ['objects', 'objects'],
+    ['objects/007', 'objects/007'],
+    ['the root', ''],
+  ])('more names in %s than anybody writes are refused, not read', async (said, at) => {
+    const volume = await openVolume({ path: drive, id }, 'write');
+    await volume.write('objects/007/007000.1', Buffer.alloc(1));
+    const names = { list: volume.list().length, closing: volume.listClosing().length };
+    fill(path.join(drive, at), 'x', 4094);
+    expect({ list: volume.list().length, closing: volume.listClosing().length }).toEqual(names);
+    fill(path.join(drive, at), 'y', 2);
+    expect(() => (at === '' ? volume.listClosing() : volume.list())).toThrow(
+      `${said} of the drive has more than 4096 names`,
+    );
+    volume.close();
+  });
+
   test.each([
     '../thesis',
     'objects/000/../../x',
@@ -95,6 +121,13 @@ describe('drive volume', () => {
     volume.close();
   });
 });
+
+/** Links: files of their own would take longer to make. */
+function fill(folder: string, name: string, names: number): void {
+  const file = path.join(root, 'one');
+  writeFileSync(file, '');
+  for (let number = 0; number < names; number++) linkSync(file, path.join(folder, `${name}${number}`));
+}
 
 function label(text: string): void {
   writeFileSync(path.join(drive, DRIVE_LABEL_FILE), text);
