@@ -17,6 +17,7 @@ import { formatDriveSize } from '../domain/units.ts';
 import { newSalt } from '../format/key-tree.ts';
 import { checkDiskTools, discoverDisks, numberOf, type RolePaths } from '../store/block-device.ts';
 import { formatCommand, formatDisk, formatSteps } from '../store/disk-format.ts';
+import { withUsage } from '../store/disk-usage.ts';
 import {
   type DrivePartition,
   diskPlaceText,
@@ -114,7 +115,7 @@ export async function readyDisk(
     return asItIs(call, disk, given);
   }
   const order = { disk, drive: given, fileSystem: fileSystemOf(call) };
-  showDisk(call, disk);
+  await showDisk(call, disk);
   refuse(call, disk, refusals(disk, { ...rules, among: disks }));
   const commands = formatSteps(order).map((step) => formatCommand(step, disk.device));
   if (call.is('dry-run')) return showDrivePlan(call, { drive: order.drive, place: disk.device, ...disk }, commands);
@@ -228,13 +229,13 @@ function fileSystemOf(call: Invocation): FileSystem {
   throw new Failure('Usage', `--file-system ${asked} is none of ${FILE_SYSTEMS.join(', ')}`);
 }
 
-function showDisk(call: Invocation, disk: Disk): void {
+async function showDisk(call: Invocation, disk: Disk): Promise<void> {
   const { device, model, sizeBytes, serial = 'none', health } = disk;
   const about = [model, formatDriveSize(sizeBytes), attachment(disk), `SMART ${health}`].filter(Boolean).join('   ');
   const rows: [string, string][] = [
     [device, about],
     ['serial', serial],
-    ['holds', `${describeContents(disk)}   <- will be erased`],
+    ['holds', `${describeContents(await withUsage(disk))}   <- will be erased`],
   ];
   for (const line of pairs(rows)) call.print.talk(`  ${line}`);
 }
@@ -289,7 +290,7 @@ export async function disposableDisk(
   device: string,
 ): Promise<{ readonly serial: string; readonly place: string; readonly drive: string | undefined }> {
   const { disk, disks } = await findDisk(call, device);
-  showDisk(call, disk);
+  await showDisk(call, disk);
   const usable = { among: disks, bytesMin: 0 };
   refuse(
     call,

@@ -3,6 +3,7 @@ import { claimedDrive, type Disk, type DiskRules, describeContents, refusals } f
 import { Failure } from '../domain/failure.ts';
 import { driveLabel, parseName } from '../domain/names.ts';
 import { formatDriveSize } from '../domain/units.ts';
+import { withUsage } from '../store/disk-usage.ts';
 import { parseDiskPlace } from '../store/drive-mount.ts';
 import { readDriveLabel } from '../store/drive-volume.ts';
 import { openState } from '../store/machine-state.ts';
@@ -82,10 +83,16 @@ async function rowsOf(call: Invocation, rules: DiskRules): Promise<Row[]> {
     if (disk) shown.add(disk);
     const there = place ? disk !== undefined : (await readDriveLabel(text).catch(() => undefined)) === drive;
     const folder = disk?.device ?? (place ? 'not attached' : text);
-    rows.push({ drive, label: driveLabel(drive), folder, there, ...(disk ? { disk: diskRow(disk, rules) } : {}) });
+    rows.push({
+      drive,
+      label: driveLabel(drive),
+      folder,
+      there,
+      ...(disk ? { disk: await diskRow(disk, rules) } : {}),
+    });
   }
   for (const disk of disks.filter((one) => !shown.has(one) && isWorthShowing(one)))
-    rows.push({ drive: '', label: '', folder: disk.device, there: true, disk: diskRow(disk, rules) });
+    rows.push({ drive: '', label: '', folder: disk.device, there: true, disk: await diskRow(disk, rules) });
   return rows;
 }
 
@@ -94,11 +101,12 @@ function isWorthShowing({ bus, mountedAt, readOnly }: Disk): boolean {
   return bus !== 'loop' || (mountedAt.length === 0 && !readOnly);
 }
 
-function diskRow(disk: Disk, rules: DiskRules): DiskRow {
+async function diskRow(disk: Disk, rules: DiskRules): Promise<DiskRow> {
   const { model, serial = '', sizeBytes, health } = disk;
   const claims = claimedDrive(disk);
+  const holds = describeContents(await withUsage(disk));
   return {
-    ...{ model, serial, sizeBytes, attachment: attachment(disk), health, holds: describeContents(disk) },
+    ...{ model, serial, sizeBytes, attachment: attachment(disk), health, holds },
     ...(claims === undefined ? {} : { claims }),
     refused: refusals(disk, rules),
   };

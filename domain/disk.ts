@@ -4,7 +4,7 @@
  * A bridge answers for the disk behind it, and often wrongly: its interface is USB and its serial number
  * that of the model. Where the disk itself can be asked (SMART), its own answer counts.
  */
-import { formatDriveSize, formatRate, MIB } from './units.ts';
+import { formatDecimalSize, formatDriveSize, formatRate, MIB } from './units.ts';
 
 export type DiskHealth = 'ok' | 'worn' | 'failing' | 'unknown';
 
@@ -42,6 +42,8 @@ export interface DiskContent {
   /** The partition's own name, in its table. */
   readonly partitionName?: string;
   readonly partitionUuid?: string;
+  /** Of its file system, without its own tables; absent where nobody can tell without mounting it. */
+  readonly usedBytes?: number;
 }
 
 export interface Disk {
@@ -168,11 +170,16 @@ function fingerprint({ number, sequence, serial, sizeBytes, holds }: Disk): stri
   return JSON.stringify([number, sequence, serial ?? '', sizeBytes, content]);
 }
 
-/** `ntfs "Backup2019"`, or what else lies there; `nothing`. */
+/** `ntfs "Backup2019", 3.1 TB used`, or what else lies there; `nothing`. */
 export function describeContents({ holds }: Disk): string {
   const parts = holds.filter(({ type }) => type !== '' && type !== 'gpt' && type !== 'dos');
   if (parts.length === 0) return holds.some(({ type }) => type !== '') ? 'an empty partition table' : 'nothing';
-  return parts.map(({ type, label }) => (label ? `${type} "${label}"` : type)).join(', ');
+  return parts.map(describeContent).join('; ');
+}
+
+function describeContent({ type, label, usedBytes }: DiskContent): string {
+  const name = label ? `${type} "${label}"` : type;
+  return usedBytes === undefined ? name : `${name}, ${formatDecimalSize(usedBytes)} used`;
 }
 
 /** In what a disk is worse than it was; empty when it is not, or when nobody can tell. */

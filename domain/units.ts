@@ -53,9 +53,14 @@ export function formatDriveSize(bytes: number): string {
   return `${scaled(bytes, 1000, SI)} / ${scaled(bytes, 1024, IEC, 2)}`;
 }
 
+/** `3.1 TB`, as makers of drives count. */
+export function formatDecimalSize(bytes: number): string {
+  return scaled(bytes, 1000, SI);
+}
+
 /** `142.0 MB/s`, as makers of drives count. */
 export function formatRate(bytesPerSecond: number): string {
-  return `${scaled(bytesPerSecond, 1000, SI)}/s`;
+  return `${formatDecimalSize(bytesPerSecond)}/s`;
 }
 
 /** `2d 4h`, `5h 26m`, `12s`: the two largest units. */

@@ -38,6 +38,8 @@ export interface ToolRun {
   readonly fd?: number;
   /** Lines and steps of a line, as they come. */
   readonly onLine?: (line: string) => void;
+  /** Ends the program early, and the call with an `AbortError`. */
+  readonly signal?: AbortSignal;
 }
 
 export interface ToolOutcome {
@@ -53,10 +55,10 @@ export const HANDED_OVER = '/proc/self/fd/3';
 export async function runTool(
   program: string,
   args: readonly string[],
-  { input = '', fd, onLine }: ToolRun = {},
+  { input = '', fd, onLine, signal }: ToolRun = {},
 ): Promise<ToolOutcome> {
   const stdio = fd === undefined ? (['pipe', 'pipe', 'pipe'] as const) : (['pipe', 'pipe', 'pipe', fd] as const);
-  const child = spawn(program, args, { env: ENVIRONMENT, stdio: [...stdio] });
+  const child = spawn(program, args, { env: ENVIRONMENT, stdio: [...stdio], signal });
   const texts = { out: '', err: '' };
   const listen = (name: 'out' | 'err', stream: NodeJS.ReadableStream | null): void => {
     stream?.setEncoding('utf8').on('data', (text: string) => {

@@ -31,6 +31,13 @@ describe('a disk', () => {
     expect(describeContents(disk)).toBe('ntfs "Backup2019"');
   });
 
+  test('is told with what is used of it, where that is known', () => {
+    const [table, old] = disk.holds;
+    const part = { device: '/dev/sdc2', type: 'ext4', sizeBytes: TIB };
+    const holds = [...(table && old ? [table, { ...old, usedBytes: 3.1e12 }] : []), part];
+    expect(describeContents({ ...disk, holds })).toBe('ntfs "Backup2019", 3.1 TB used; ext4');
+  });
+
   test.each<[RefusalRule, string, Partial<Disk>]>([
     ['mounted', 'mounted', { mountedAt: ['/media/usb'], inUse: true }],
     ['in-use', 'part of an array', { inUse: true }],

@@ -19,6 +19,7 @@ import { claimedDrive, type Disk, refusals } from '../../domain/disk.ts';
 import { GIB, MIB } from '../../domain/units.ts';
 import { discoverDisks } from '../../store/block-device.ts';
 import { formatDisk } from '../../store/disk-format.ts';
+import { withUsage } from '../../store/disk-usage.ts';
 import { diskPlaceText, type FileSystem, findDrive, mountDrive, parseDiskPlace } from '../../store/drive-mount.ts';
 import { openVolume } from '../../store/drive-volume.ts';
 import { hashOf, LoopDisk, releaseDisks, run } from '../harness/loop-disk.ts';
@@ -184,6 +185,50 @@ describe('a disk', () => {
     );
   });
 });
+
+describe('what is used of a disk', () => {
+  test.each(['ext2', 'ext4', 'xfs'])(
+    'of %s is told without a write to it, and not when it may be wrong',
+    async (type) => {
+      const loop = new LoopDisk({ bytes: 512 * MIB, serial: 'WD-CA1H7K2K' });
+      run(`mkfs.${type}`, '-q', '-L', 'family', loop.device);
+      const folder = mkdtempSync(path.join(tmpdir(), 'seedship-used-'));
+      const used = async () => (await withUsage(await seen(loop))).holds[0]?.usedBytes;
+      run('mount', loop.device, folder);
+      writeFileSync(path.join(folder, 'photos'), Buffer.alloc(50 * MIB, 1));
+      run('sync', '--file-system', folder);
+      expect(await used()).toBeUndefined();
+      run('umount', folder);
+      const before = loop.state();
+      expect(((await used()) ?? 0) / MIB).toBeCloseTo(51, -1);
+      expect(loop.state()).toEqual(before);
+      const [found] = (await seen(loop)).holds;
+      run('mount', loop.device, folder);
+      writeFileSync(path.join(folder, 'more'), Buffer.alloc(50 * MIB, 1));
+      run('sync', '--file-system', folder);
+      const pulled = new LoopDisk({ bytes: 0, image: copied(loop), serial: 'PULLED-17' });
+      run('umount', folder);
+      rmSync(folder, { recursive: true });
+      const [holds] = (await withUsage(await seen(pulled))).holds;
+      expect([holds?.uuid, holds?.usedBytes]).toEqual([found?.uuid, undefined]);
+    },
+  );
+
+  test('is not that of another disk which came meanwhile', async () => {
+    const loop = new LoopDisk({ bytes: 512 * MIB, serial: 'WD-CA1H7K2K' });
+    run('mkfs.ext4', '-q', loop.device);
+    const disk = await seen(loop);
+    expect((await withUsage(disk)).holds[0]?.usedBytes).toBeDefined();
+    run('mkfs.ext4', '-q', '-F', loop.device);
+    expect((await withUsage(disk)).holds[0]?.usedBytes).toBeUndefined();
+  });
+});
+
+/** The image as a disk has it that is pulled now. */
+function copied({ image }: LoopDisk): string {
+  run('cp', '--sparse=always', image, `${image}.pulled`);
+  return `${image}.pulled`;
+}
 
 describe('a drive from the street', () => {
   test.each([

@@ -76,7 +76,10 @@ describe('a disk at the copy host', () => {
   test('is listed with what it holds, and why it would not be taken', async () => {
     const rows = await listed();
     const of = (device: string) => rows.find(({ folder }) => folder === device)?.disk;
-    expect(of(disk('decoy').device)).toMatchObject({ holds: 'ext4 "family"', refused: [] });
+    expect(of(disk('decoy').device)).toMatchObject({
+      holds: expect.stringMatching(/^ext4 "family", [\d.]+ kB used$/),
+      refused: [],
+    });
     const rules = rows.flatMap((row) => row.disk?.refused.map(({ rule }) => rule) ?? []);
     expect(rules).toEqual(expect.arrayContaining(['system', 'source', 'staging', 'state'])); // all on the same one
   });
@@ -114,6 +117,8 @@ describe('a disk at the copy host', () => {
     const folder = await system.must('drive', 'prepare', system.at('folder'), '--job', 'j1', '--dry-run');
     expect([Object(folder.data).commands, readdirSync(system.at('folder'))]).toEqual([[], []]);
     expect(Object((await system.must('job', 'show', 'j1')).data).drives).toEqual([]);
+    const { stderr } = await system.run('drive', 'prepare', disk('decoy').device, '--job', 'j1', '--dry-run');
+    expect(stderr).toMatch(/holds +ext4 "family", [\d.]+ kB used {3}<- will be erased/);
   });
 
   test('of the serial number of another, or with a mounted partition, is refused and not touched', async () => {
