@@ -23,6 +23,7 @@ export const FOLLOW = [
   ['--no-wait', 'start it and return'],
   ['--timeout <seconds>', 'stop following after so long (exit 10); the work goes on'],
 ] as const;
+export const COPY_HOSTS = ['--copy-host <host...>', 'who may prepare its drives; any host when none is named'] as const;
 export const JOB = ['--job <name>', 'the job'] as const;
 /** Whom to call, and how drives come back. */
 export const RETURN = [

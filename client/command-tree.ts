@@ -158,5 +158,4 @@ export const LATER_FLAGS: readonly string[] = [
   'agent register --proxy|--replace',
   'agent list --outdated',
   'protection create --group-member',
-  'job start --copy-host',
 ];

@@ -1,5 +1,5 @@
 /** Commands of what travels and of the desk it comes to, and of a job that takes another way. */
-import { type CommandSpec, FOLLOW, JOB, RETURN } from './command-spec.ts';
+import { COPY_HOSTS, type CommandSpec, FOLLOW, JOB, RETURN } from './command-spec.ts';
 
 const DRIVES = ['--drive <id...>', 'each drive: its id, its serial, or its label as scanned'] as const;
 const WAY = ['--choice <way>', 'replace (on another drive), send (over the line) or drop (given up)'] as const;
@@ -9,11 +9,17 @@ export const DESK_COMMANDS: readonly CommandSpec[] = [
   {
     path: 'job edit',
     words: '<name>',
-    about: 'changes contact, return address or return carrier, until a parcel has left',
-    flags: [...RETURN, ['--from <file>', 'from a TOML file; flags go before']],
+    about: 'changes contact, return address, return carrier or copy hosts, until a parcel has left',
+    flags: [
+      ...RETURN,
+      COPY_HOSTS,
+      ['--any-copy-host', 'any host may prepare drives again'],
+      ['--from <file>', 'from a TOML file; flags go before'],
+    ],
     examples: [
       'seedship job edit hq-2026 --return-to "HQ, Harbour Road 1, Town"',
       'seedship job edit hq-2026 --return-carrier dhl --return-account 123456789',
+      'seedship job edit hq-2026 --copy-host copy1 --copy-host copy2',
       'seedship job edit hq-2026 --return none',
     ],
     run: async () => (await import('./job-changes.ts')).editJob,

@@ -1,5 +1,6 @@
 /** `drive …`: disks, and directories that stand for them. */
 import path from 'node:path';
+import { checkCopyHost, mayPrepare } from '../domain/copy-hosts.ts';
 import { checkDriveSize } from '../domain/datacenter.ts';
 import { type DiskReport, type DiskRules, describeRates, wearWarning } from '../domain/disk.ts';
 import type { DriveState } from '../domain/drive.ts';
@@ -43,11 +44,12 @@ export async function prepareDrive(call: Invocation): Promise<number | undefined
     if (call.is('dry-run')) return showDrivePlan(call, { drive: begun, place: at });
     return goOn(call, { status, drive: begun }, labelled);
   }
-  checkWaiting(status);
+  checkWaiting(call, status);
   await checkStaging(call, stagingOf(status));
   const { store, trust } = enterVault(call);
   const datacenter = await readDatacenter(store, status.request.region, trust);
-  const mayErase = async () => checkWaiting(await statusOf(call, job)); // another host may have taken the last object
+  // another host may have taken the last object
+  const mayErase = async () => checkWaiting(call, await statusOf(call, job));
   const rules = rulesOf(datacenter);
   const ready = isBlockDevice(at)
     ? await readyDisk(call, at, rules, { job, mayErase })
@@ -69,20 +71,25 @@ export async function prepareDrive(call: Invocation): Promise<number | undefined
   return call.isOff('wait') ? handOver(call, result) : labelled(call, { status, drive });
 }
 
-/** The job that is named, else the only one that waits for a drive and whose staging location is reached here. */
+/**
+ * The job that is named, else the only one that waits for a drive and whose staging location is reached here;
+ * of several, the one that this host may prepare drives of.
+ */
 async function jobMeant(call: Invocation): Promise<JobStatus> {
   const named = call.text('job');
   if (named !== undefined) return statusOf(call, parseName('job', named));
   const temporal = await connectClient(call.settings);
-  const found: JobStatus[] = [];
+  const reached: JobStatus[] = [];
   try {
     for (const one of await runningJobs(call, temporal)) {
       const fits = waitsForDrive(one) && (await checkStaging(call, stagingOf(one)).then(yes, isElsewhere));
-      if (fits) found.push(one);
+      if (fits) reached.push(one);
     }
   } finally {
     await temporal.close();
   }
+  const allowed = reached.filter(({ request }) => mayPrepare(request, call.settings.host));
+  const found = allowed.length > 0 ? allowed : reached;
   const [only] = found;
   const names = found.map(({ request }) => request.job).join(', ');
   if (only && found.length === 1) {
@@ -157,9 +164,10 @@ async function goOn(
   return call.isOff('wait') ? handOver(call, { workflowId }) : settled(call, begun);
 }
 
-/** Nothing is erased for a job that would not take the drive now. */
-function checkWaiting(status: JobStatus): void {
+/** Nothing is erased for a job that would not take the drive now, or not from this host. */
+function checkWaiting({ settings }: Invocation, status: JobStatus): void {
   const { staged, free, drives, request } = status;
+  checkCopyHost(request, settings.host);
   const next = `seedship job show ${request.job}`;
   if (waitsForDrive(status)) return;
   const filling = drives.find(({ state }) => state === 'Specified');

@@ -9,7 +9,7 @@ import { appendRecord, readDatacenter, readRecord } from '../store/records.ts';
 import * as definitions from '../workflows/definitions.ts';
 import type { Invocation } from './invocation.ts';
 import { act, findJob, jobStatus } from './job-acts.ts';
-import { type JobOrder, keptOrder, orderFrom, type Sealed, sealOrder } from './job-order.ts';
+import { copyHostsOf, type JobOrder, keptOrder, orderFrom, type Sealed, sealOrder } from './job-order.ts';
 import { containerOf } from './job-start.ts';
 import { needs } from './job-view.ts';
 import { type Door, enterVault } from './vault-door.ts';
@@ -18,16 +18,38 @@ import { type Door, enterVault } from './vault-door.ts';
 export async function editJob(call: Invocation): Promise<undefined> {
   const job = parseName('job', call.word(0));
   const door = enterVault(call);
-  const { order } = await orderNow(call, door, job);
-  const { request } = await standing(call, job);
-  const sealed = await sealOrder(door, await readDatacenter(door.store, request.region, door.trust), order);
-  const { status } = await act(call, job, definitions.edit, { details: sealed.details });
-  await keepSealed(door, job, sealed);
-  call.print.result('job-change', { job, act: 'edit', details: sealed.details }, () => [
-    `Job ${job}: ${sealed.returns ? `drives come back with ${sealed.details.returnCarrier}` : 'no drive comes back'}.`,
+  const typed = orderFrom(call);
+  const copyHosts = copyHostsSaid(call, typed);
+  const more = copyHosts === undefined || Object.keys(typed).some((key) => key !== 'copy-host');
+  const sealed = more ? await sealAgain(call, door, job) : undefined;
+  const changed = { ...(sealed && { details: sealed.details }), ...(copyHosts && { copyHosts }) };
+  const { status } = await act(call, job, definitions.edit, changed);
+  if (sealed) await keepSealed(door, job, sealed);
+  call.print.result('job-change', { job, act: 'edit', ...changed }, () => [
+    ...(sealed ? [`Job ${job}: ${comesBack(sealed)}.`] : []),
+    ...(copyHosts ? [`Job ${job}: its drives are prepared at ${copyHosts.join(', ') || 'any host'}.`] : []),
     `Next: ${needs(status)}`,
   ]);
   return undefined;
+}
+
+/** What else was ordered is on the computer it was typed at: hosts alone are changed from any. */
+async function sealAgain(call: Invocation, door: Door, job: string): Promise<Sealed> {
+  const { order } = await orderNow(call, door, job);
+  const { request } = await standing(call, job);
+  return sealOrder(door, await readDatacenter(door.store, request.region, door.trust), order);
+}
+
+function comesBack({ returns, details }: Sealed): string {
+  return returns ? `drives come back with ${details.returnCarrier}` : 'no drive comes back';
+}
+
+/** None means any host again. @throws Failure `Usage` */
+function copyHostsSaid(call: Invocation, typed: JobOrder): readonly string[] | undefined {
+  const named = copyHostsOf(typed);
+  if (!call.is('any-copy-host')) return named;
+  if (call.list('copy-host').length === 0) return [];
+  throw new Failure('Usage', '--any-copy-host and --copy-host contradict each other');
 }
 
 /** `job redirect NAME --datacenter REGION` */

@@ -3,6 +3,7 @@
  * only the datacenter and the owner may read is sealed for them; the computer it was typed at keeps
  * its own copy, so that nothing is asked twice.
  */
+import { parseCopyHosts } from '../domain/copy-hosts.ts';
 import { checkOrder } from '../domain/datacenter.ts';
 import { Failure } from '../domain/failure.ts';
 import type { DatacenterRecord } from '../domain/record.ts';
@@ -28,6 +29,7 @@ export const ORDER_KEYS = [
   'return-carrier',
   'return-account',
   'return',
+  'copy-host',
   'remind-days',
   'decide-days',
 ] as const;
@@ -137,6 +139,12 @@ export async function readParticulars(
   const { contact, 'return-to': returnTo, 'return-account': returnAccount } = keptOrder(state, details);
   if (contact === undefined && returnTo === undefined) return undefined;
   return { ...(contact && { contact }), ...(returnTo && { returnTo }), ...(returnAccount && { returnAccount }) };
+}
+
+/** Who may prepare drives, where that was said. @throws Failure `Usage` */
+export function copyHostsOf(order: JobOrder): readonly string[] | undefined {
+  const text = order['copy-host'];
+  return text === undefined ? undefined : parseCopyHosts(text.split(/[\s,]+/).filter((name) => name !== ''));
 }
 
 /** What packs in staging may take, where that was limited. @throws Failure `Usage` */

@@ -2,6 +2,7 @@
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { WorkflowExecutionAlreadyStartedError, WorkflowIdReusePolicy } from '@temporalio/client';
+import { withCopyHosts } from '../domain/copy-hosts.ts';
 import { parseContainer } from '../domain/datacenter.ts';
 import { Failure } from '../domain/failure.ts';
 import { NAME_RULES, parseName } from '../domain/names.ts';
@@ -21,7 +22,15 @@ import { freeBytesOf, measureTrees } from '../store/tree-measure.ts';
 import { landingPlace, nearestFirst } from './datacenters.ts';
 import { handOver, uiPage } from './follow.ts';
 import type { Invocation } from './invocation.ts';
-import { type JobOrder, orderFrom, type Sealed, sealOrder, stagingLimitOf, timersOf } from './job-order.ts';
+import {
+  copyHostsOf,
+  type JobOrder,
+  orderFrom,
+  type Sealed,
+  sealOrder,
+  stagingLimitOf,
+  timersOf,
+} from './job-order.ts';
 import { watch } from './jobs.ts';
 import { askOrder, terminalAsker } from './order-wizard.ts';
 import { readProtection } from './protections.ts';
@@ -42,13 +51,13 @@ export async function startJob(call: Invocation): Promise<number | undefined> {
     });
   const datacenter = await datacenterOf(call, door, order);
   const { details, returns, sealed } = await sealOrder(door, datacenter, order);
-  const timers = timersOf(order);
+  const [timers, copyHosts] = [timersOf(order), copyHostsOf(order)];
   const stagedBytesMax = stagingLimitOf(order);
   const { vault, id: machine } = { vault: door.credentials.vault.name, id: door.credentials.id };
   const before = await findRecord<JobRecord>(door.store, { kind: 'job', id: job }, door.trust);
   if (!before && !call.isOff('space-check'))
     await checkSpace(call, door, body, { given: required(order, 'staging'), stagedBytesMax });
-  const request: SeedingRequest = {
+  const ordered: SeedingRequest = {
     ...{ vault, machine, protection: body.name, job },
     ...{ region: datacenter.region, staging: await stagingPlace(call, door, job, required(order, 'staging')), returns },
     landing: await containerOf(call, door, { region: datacenter.region, job, given: order.container }),
@@ -58,6 +67,7 @@ export async function startJob(call: Invocation): Promise<number | undefined> {
     ...(stagedBytesMax !== undefined && { stagedBytesMax }),
     ...(timers && { timers }),
   };
+  const request = withCopyHosts(ordered, copyHosts ?? []);
   const temporal = await connectClient(call.settings);
   try {
     await begin(door, temporal, request, sealed);

@@ -52,6 +52,7 @@ export function jobLines(
       ['job', `${request.job} (vault ${request.vault}, protection ${request.protection} of ${request.machine})`],
       ['stage', `${job.stage}, ${job.state}`],
       ['import job', job.importJob],
+      ...(request.copyHosts ? [['copy hosts', request.copyHosts.join(', ')] as const] : []),
       [
         'staged',
         staged ? `${formatSize(staged.sealedBytes)} in ${staged.objects} objects, ${staged.files} files read` : '-',

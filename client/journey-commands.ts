@@ -1,5 +1,5 @@
 /** Commands of the journey by drive, and of what comes back from it. */
-import { type CommandSpec, FOLLOW, JOB, OWNER, RETURN } from './command-spec.ts';
+import { COPY_HOSTS, type CommandSpec, FOLLOW, JOB, OWNER, RETURN } from './command-spec.ts';
 
 export const JOURNEY_COMMANDS: readonly CommandSpec[] = [
   {
@@ -13,6 +13,7 @@ export const JOURNEY_COMMANDS: readonly CommandSpec[] = [
       ['--datacenter <region>', 'where the drives go; the only one there is when absent'],
       ['--container <url>', 'the landing container, when the datacenter’s own is not meant'],
       ...RETURN,
+      COPY_HOSTS,
       ['--remind-days <days>', 'when to be reminded of what does not travel (3,7,13)'],
       ['--decide-days <days>', 'when the job asks for a decision (14)'],
       ['--from <file>', 'all of this from a TOML file; flags go before'],

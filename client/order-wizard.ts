@@ -6,7 +6,7 @@ import { Failure } from '../domain/failure.ts';
 import { parseName } from '../domain/names.ts';
 import type { DatacenterRecord } from '../domain/record.ts';
 import { parseCarrier } from '../domain/shipment.ts';
-import type { JobOrder } from './job-order.ts';
+import { copyHostsOf, type JobOrder } from './job-order.ts';
 import { pairs } from './print.ts';
 
 /** Who asks: a terminal, or a test. */
@@ -38,15 +38,24 @@ export async function askOrder(ask: Asker, { job, order, protections, datacenter
   const protection = order.protection ?? (await choose(ask, 'What to seed', protections));
   const staging =
     order.staging ?? (await ask.text('Staging folder, or place', { placeholder: '/mnt/staging', check: filled }));
+  const hosts = order['copy-host'] ?? (await askCopyHosts(ask));
   const region = order.datacenter ?? (await chooseRegion(ask, datacenters));
   const datacenter = datacenters.find((one) => one.region === region);
   const asks = datacenter?.asks ?? { contact: false, returnTo: false };
   const contact = order.contact ?? (asks.contact ? await ask.text('Whom to call', { check: filled }) : undefined);
   const back = await askReturn(ask, order, datacenter);
-  const whole: JobOrder = { ...order, protection, staging, datacenter: region, ...(contact && { contact }), ...back };
+  const said = { ...(contact && { contact }), ...(hosts && { 'copy-host': hosts }) };
+  const whole: JobOrder = { ...order, protection, staging, datacenter: region, ...said, ...back };
   ask.show(`Job ${name}`, summary(whole, datacenter));
   if (await ask.agree('Start it?')) return { job: name, order: whole };
   throw new Failure('Usage', 'nothing was started', { next: `seedship job start ${name}` });
+}
+
+/** Nothing means any host, as without the flag. */
+function askCopyHosts(ask: Asker): Promise<string> {
+  return ask.text('Which hosts may prepare drives (if not every host)', {
+    check: (text) => void copyHostsOf({ 'copy-host': text }),
+  });
 }
 
 /** How drives come back, if they do. */
@@ -73,6 +82,7 @@ function summary(order: JobOrder, datacenter: DatacenterRecord | undefined): str
   return pairs([
     ['protection', protection],
     ['staging', order['staging-limit'] ? `${staging}, of it at most ${order['staging-limit']}` : staging],
+    ['copy hosts', copyHostsOf(order)?.join(', ') || 'any'],
     ['ships to', [datacenter?.region ?? '', ...(datacenter?.address ?? [])].join(', ')],
     ...(container ? [['container', container] as const] : []),
     ...(contact ? [['contact', contact] as const] : []),

@@ -57,6 +57,7 @@ const job = z.looseObject({
     protection: z.string(),
     job: z.string(),
     region: z.string(),
+    copyHosts: z.array(z.string()).optional(),
   }),
   stage: z.string(),
   state: z.string(),

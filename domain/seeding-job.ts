@@ -54,6 +54,8 @@ export interface SeedingRequest {
   readonly details?: JobDetails;
   /** When people are reminded and asked; the usual days when absent. */
   readonly timers?: Timers;
+  /** The hosts that may prepare its drives; any when absent (copy-hosts.ts). */
+  readonly copyHosts?: readonly string[];
 }
 
 /** What was ordered besides, without what only the datacenter and the owner may read. */
@@ -225,7 +227,9 @@ export const CANCEL_TABLE: Readonly<Record<JourneyStage, CancelRow | undefined>>
 export const JOB_ACTS = {
   edit: {
     stages: ['Staging', 'Preparing', 'Shipping'],
-    does: 'contact, return address and return carrier are changed, until the first parcel has left',
+    does:
+      'contact, return address, return carrier and copy hosts are changed, until the first parcel has left; ' +
+      'copy hosts also afterwards, while objects wait for another drive',
   },
   redirect: {
     stages: ['Staging', 'Preparing', 'Shipping', 'Ingesting'],

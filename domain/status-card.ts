@@ -3,6 +3,7 @@
  * the command to type next. Pure: from the status alone.
  */
 import type { Attention } from './attention.ts';
+import { atCopyHosts } from './copy-hosts.ts';
 import type { DriveState } from './drive.ts';
 import { countObjects } from './drive.ts';
 import type { JobStatus, WaitsFor } from './seeding-job.ts';
@@ -52,9 +53,11 @@ function staging({ request, drives }: Before): WaitsFor {
   if (stagedBytesMax === undefined) return nobody('the initial backup is written to staging');
   const filling = drives.find(({ state }) => state === 'Specified');
   if (filling) return nobody(`the initial backup is written to staging, and from there to drive ${filling.id}`);
+  const { where, who } = atCopyHosts(request);
+  const limit = formatSize(stagedBytesMax);
   return {
-    what: `the initial backup is staged, at most ${formatSize(stagedBytesMax)} at a time: a drive takes it from there`,
-    who: 'a person at a copy host',
+    what: `the initial backup is staged, at most ${limit} at a time: a drive${where} takes it from there`,
+    who,
     command: `seedship drive prepare DEVICE|DIR --job ${job}`,
   };
 }
@@ -91,12 +94,11 @@ function answerTo({ id, code, step, queue = '', drive, choices }: Attention, job
 function travelling(status: Before): WaitsFor {
   const { job, region } = status.request;
   const by = status.deadline === undefined ? {} : { by: status.deadline };
-  if (status.free.length > 0)
-    return {
-      what: `${countObjects(status.free)} objects wait for a drive`,
-      who: 'a person at a copy host',
-      command: `seedship drive prepare DEVICE|DIR --job ${job}`,
-    };
+  if (status.free.length > 0) {
+    const { where, who } = atCopyHosts(status.request);
+    const what = `${countObjects(status.free)} objects wait for a drive${where}`;
+    return { what, who, command: `seedship drive prepare DEVICE|DIR --job ${job}` };
+  }
   if (has(status, 'Received', 'Faulted'))
     return {
       what: `received drives wait to be attached: ${ids(status, 'Received', 'Faulted')}`,

@@ -6,6 +6,7 @@
 import type { UpdateDefinition } from '@temporalio/common';
 import { setHandler, workflowInfo } from '@temporalio/workflow';
 import { checkTracking } from '../domain/carrier.ts';
+import { checkCopyHost } from '../domain/copy-hosts.ts';
 import * as custody from '../domain/custody.ts';
 import { countObjects } from '../domain/drive.ts';
 import { Failure } from '../domain/failure.ts';
@@ -64,7 +65,7 @@ function hearPreparing(log: Logbook, travel: Travel): void {
     check(act) {
       say.checkTexts(act, ['drive', 'host']);
       parseName('drive', act.drive);
-      parseName('host', act.host);
+      checkCopyHost(log.job, parseName('host', act.host));
       if (!Number.isSafeInteger(act.capacityBytes) || act.capacityBytes <= 0)
         throw new Failure('Usage', 'capacityBytes is no number of bytes');
       if (!log.staged && !log.isLimited) throw new Failure('WrongState', 'the initial backup is still being staged');

@@ -79,8 +79,11 @@ export interface ReportDrivesAct extends Act {
   readonly choice?: Way;
 }
 
+/** At least one of them; what is absent stays. */
 export interface EditAct extends Act {
-  readonly details: JobDetails;
+  readonly details?: JobDetails;
+  /** Who may prepare drives from now on; any host when empty. */
+  readonly copyHosts?: readonly string[];
 }
 
 export interface RedirectAct extends Act {
@@ -233,7 +236,9 @@ export const DESCRIPTIONS = {
   amendParcel: 'A number was typed wrong: {"tracking":"1Z999AA10132456784","to":"1Z999AA10123456784","by":"ann"}',
   loseParcel: 'A parcel will not come: {"tracking":"1Z999AA10123456784","choice":"replace","by":"ann"}',
   reportDrives: 'Drives are missing, damaged or lost: {"drives":["7F3A00000000C0DE"],"found":"damaged","by":"desk"}',
-  edit: 'Contact or return address: by `seedship job edit`, since they are sealed on the computer they are typed at',
+  edit:
+    'Who may prepare drives: {"copyHosts":["copy1","copy2"],"by":"ann"}. ' +
+    'Contact or return address: by `seedship job edit`, since they are sealed on the computer they are typed at',
   redirect: 'The drives go elsewhere: {"region":"eu-north","landing":"landing-eu-north","by":"ann"}',
   pause: 'Bytes stop moving, of the job or one drive: {"by":"ann"} or {"drive":"7F3A00000000C0DE","by":"ann"}',
   resume: 'Bytes move again: {"by":"ann"} or {"drive":"7F3A00000000C0DE","by":"ann"}',

@@ -7,6 +7,7 @@
  *              3 their objects wait for drives again, which are registered with the new one
  */
 import { workflowInfo } from '@temporalio/workflow';
+import { parseCopyHosts, withCopyHosts } from '../domain/copy-hosts.ts';
 import { redirected } from '../domain/custody.ts';
 import { Failure } from '../domain/failure.ts';
 import { isDigest, parseName } from '../domain/names.ts';
@@ -32,21 +33,40 @@ function hearEditing(log: Logbook): void {
   hear(say.edit, {
     log,
     name: 'edit',
-    check({ details }) {
-      checkStage('edit', log.stage);
-      if (log.custody.parcels.some(({ state, back }) => state !== 'Preparing' && !back))
-        throw new Failure('WrongState', 'a parcel has left: what it says cannot be changed any more', {
-          next: `seedship parcel list --job ${log.job.job}`,
-        });
-      checkDetails(details);
+    check({ details, copyHosts }) {
+      if (details !== undefined || !waitsForAnother(log)) {
+        checkStage('edit', log.stage);
+        if (hasLeft(log))
+          throw new Failure('WrongState', 'a parcel has left: what it says cannot be changed any more', {
+            next: `seedship parcel list --job ${log.job.job}`,
+          });
+      }
+      if (details !== undefined || copyHosts === undefined) checkDetails(details);
+      if (copyHosts !== undefined) checkCopyHosts(copyHosts);
     },
     carryOut(act) {
-      const { details, by } = act;
-      log.job = { ...log.job, details, returns: details.returnCarrier !== 'none' };
-      log.note('edit', by, 'contact, return address or carrier', act);
+      const { details, copyHosts, by } = act;
+      const changed = details ? { ...log.job, details, returns: details.returnCarrier !== 'none' } : log.job;
+      const hosts = copyHosts && parseCopyHosts(copyHosts);
+      log.job = hosts ? withCopyHosts(changed, hosts) : changed;
+      const texts = [
+        ...(details ? ['contact, return address or carrier'] : []),
+        ...(hosts ? [`copy hosts: ${hosts.join(' ') || 'any'}`] : []),
+      ];
+      log.note('edit', by, texts.join('; '), act);
       return here();
     },
   });
+}
+
+/** Whether a parcel is with its carrier, or was. */
+function hasLeft({ custody }: Logbook): boolean {
+  return custody.parcels.some(({ state, back }) => state !== 'Preparing' && !back);
+}
+
+/** After a parcel has left: in place of a drive that is lost, say, and the host that wrote it may be gone too. */
+function waitsForAnother(log: Logbook): boolean {
+  return hasLeft(log) && ['Shipping', 'Ingesting'].includes(log.stage) && log.custody.free.length > 0;
 }
 
 function hearRedirecting(log: Logbook, travel: Travel, steps: JobSteps): void {
@@ -148,6 +168,12 @@ function checkDetails(details: Partial<JobDetails> | undefined): void {
   const listed = Array.isArray(carriers) && carriers.every((carrier) => typeof carrier === 'string');
   if (!shaped || !listed || (sealed !== undefined && !isDigest(sealed)))
     throw new Failure('Usage', 'these are no details of a job', { next: 'seedship job edit NAME --return-to ADDRESS' });
+}
+
+function checkCopyHosts(hosts: unknown): void {
+  if (!Array.isArray(hosts) || !hosts.every((host) => typeof host === 'string'))
+    throw new Failure('Usage', 'copyHosts is no list of hosts');
+  parseCopyHosts(hosts);
 }
 
 function here(): { readonly workflowId: string; readonly stage?: JourneyStage } {

@@ -31,6 +31,13 @@ test('a step that is tried again stands before what the job waits for', () => {
   expect(cell(jobRow(job, { progress: [], failing }), 'NEEDS')).toBe(`${says} · drives are written`);
 });
 
+test('the page names the hosts that may prepare drives, where the order does', () => {
+  const hosts = (request: JobStatus['request']) =>
+    jobLines({ ...job, request }, NOTHING, undefined).filter((line) => line.startsWith('copy hosts'));
+  expect(hosts(JOB)).toEqual([]);
+  expect(hosts({ ...JOB, copyHosts: ['attic', 'copy2'] })).toEqual([expect.stringMatching(/ attic, copy2$/)]);
+});
+
 test('a drive whose disk became worse while it was filled is warned of, and one that is as good as it was is not', () => {
   const shape = { state: 'Prepared', host: 'copy1', capacityBytes: 8e12, ranges: [], objects: 3, bytes: 9e6 } as const;
   const drives = [

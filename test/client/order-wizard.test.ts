@@ -68,13 +68,25 @@ function known(order: JobOrder = {}, more: Partial<Known> = {}): Known {
 
 describe('an order that nobody wrote down', () => {
   test('is asked whole, the nearest datacenter first, and shown before it starts', async () => {
-    const answers = ['hq-2026', 'mail', '/mnt/staging', 'eu-north', 'Ann', 'dhl', 'HQ, Town', 'ACC-1', true];
+    const answers = [
+      'hq-2026',
+      'mail',
+      '/mnt/staging',
+      'copy1, attic',
+      'eu-north',
+      'Ann',
+      'dhl',
+      'HQ, Town',
+      'ACC-1',
+      true,
+    ];
     const { asker, talk } = person(answers);
     expect(await askOrder(asker, known())).toEqual({
       job: 'hq-2026',
       order: {
         ...{ protection: 'mail', staging: '/mnt/staging', datacenter: 'eu-north', contact: 'Ann' },
         ...{ 'return-carrier': 'dhl', 'return-to': 'HQ, Town', 'return-account': 'ACC-1' },
+        'copy-host': 'copy1, attic',
       },
     });
     expect(talk.offered).toEqual([
@@ -83,13 +95,21 @@ describe('an order that nobody wrote down', () => {
       ['dhl', 'ups', 'nobody: the datacenter keeps or destroys them'],
     ]);
     const summary = talk.shown.join('\n');
-    for (const text of ['Job hq-2026', 'mail', '/mnt/staging', 'eu-north, Dock 4', 'Ann', 'with dhl, to HQ, Town'])
+    for (const text of [
+      'Job hq-2026',
+      'mail',
+      '/mnt/staging',
+      'attic, copy1',
+      'eu-north, Dock 4',
+      'Ann',
+      'with dhl, to HQ, Town',
+    ])
       expect(summary).toContain(text);
   });
 
-  test('is corrected where it is typed: a name, an empty answer, a carrier', async () => {
+  test('is corrected where it is typed: a name, an empty answer, a host, a carrier', async () => {
     const any = entry('eu-north', { asks: { contact: true, returnTo: true } });
-    const answers = ['Upper Case', 'hq', ' ', '/mnt/s', '', 'Ann', 'a b', 'none', true];
+    const answers = ['Upper Case', 'hq', ' ', '/mnt/s', 'No Host', '', '', 'Ann', 'a b', 'none', true];
     const { asker, refusals } = person(answers);
     const { order } = await askOrder(asker, known({}, { protections: ['docs'], datacenters: [any] }));
     expect(order).toEqual({
@@ -98,13 +118,14 @@ describe('an order that nobody wrote down', () => {
     expect(refusals).toEqual([
       expect.stringContaining('Upper Case'),
       'an answer is needed',
+      expect.stringContaining('host name "No"'),
       'an answer is needed',
       'carrier "a b" is not allowed',
     ]);
   });
 
   test('starts nothing that was not agreed to', async () => {
-    const { asker } = person(['hq', 'docs', '/mnt/s', 'home', false]);
+    const { asker } = person(['hq', 'docs', '/mnt/s', '', 'home', false]);
     await expect(askOrder(asker, known())).rejects.toMatchObject({ code: 'Usage', next: 'seedship job start hq' });
   });
 });
@@ -113,22 +134,22 @@ describe('what a flag or a file has said', () => {
   test('is not asked again', async () => {
     const order = {
       ...{ protection: 'docs', staging: '/mnt/s', datacenter: 'eu-north', contact: 'Ann', container: 's3://landing' },
-      ...{ 'return-carrier': 'ups', 'return-to': 'HQ', 'staging-limit': '500GB' },
+      ...{ 'return-carrier': 'ups', 'return-to': 'HQ', 'staging-limit': '500GB', 'copy-host': 'attic' },
     };
     const { asker, talk } = person(['', true]); // an account is nobody's duty
     expect((await askOrder(asker, known(order, { job: 'hq' }))).order).toEqual(order);
     expect(talk.asked).toEqual(['Your account with ups, if any', 'Start it?']);
-    expect(talk.shown.join('\n')).toMatch(/at most 500GB[\s\S]*s3:\/\/landing[\s\S]*with ups, to HQ/);
+    expect(talk.shown.join('\n')).toMatch(/at most 500GB[\s\S]*attic[\s\S]*s3:\/\/landing[\s\S]*with ups, to HQ/);
   });
 
   test('does not bring an order about that nothing could seed, or no datacenter takes', async () => {
-    const { asker } = person(['hq', '/mnt/s']);
+    const { asker } = person(['hq', '/mnt/s', '']);
     await expect(askOrder(asker, known({}, { protections: [] }))).rejects.toMatchObject({
       code: 'WrongState',
       next: expect.stringContaining('--initial offline'),
     });
     const closed = entry('home', { instead: 'eu-north' });
-    await expect(askOrder(person(['hq', '/mnt/s']).asker, known({ protection: 'docs' }, { datacenters: [closed] }))) //
+    await expect(askOrder(person(['hq', '/mnt/s', '']).asker, known({ protection: 'docs' }, { datacenters: [closed] }))) //
       .rejects.toMatchObject({ code: 'WrongState', next: 'seedship datacenter list' });
   });
 });

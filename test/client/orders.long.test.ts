@@ -1,7 +1,7 @@
 /** What is asked of a job, and what is done with one, by the commands a person types, on real servers. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
@@ -162,6 +162,7 @@ return-carrier = "dhl"
 return-account = "ACC-4711"
 remind-days = "1,2"
 decide-days = 5
+copy-host = ["attic"]
 `;
 
   test('is enough, with a key that is none refused', async () => {
@@ -174,7 +175,11 @@ decide-days = 5
       timers: { remindMs: [86_400_000, 172_800_000], decideMs: 432_000_000 },
       returns: true,
       details: { contact: true, returnTo: true, returnCarrier: 'dhl' },
+      copyHosts: ['attic'],
     });
+    expect((await system.run('job', 'list')).stdout).toMatch(
+      / objects wait for a drive at attic: seedship drive prepare /,
+    );
     await typed('job', 'start', 'j1', '--from', system.at('j1.toml'), '--no-wait'); // the same work
   }, 120_000);
 
@@ -190,8 +195,31 @@ decide-days = 5
   test('is changed until a parcel leaves; what is not said stays', async () => {
     await typed('job', 'edit', 'j1', '--return-carrier', 'ups');
     const { request } = data(await typed('job', 'show', 'j1'));
-    expect(request).toMatchObject({ details: { returnTo: true, returnCarrier: 'ups' } });
+    expect(request).toMatchObject({ details: { returnTo: true, returnCarrier: 'ups' }, copyHosts: ['attic'] });
   });
+});
+
+describe('a copy host', () => {
+  test('that the order does not name prepares nothing, and is told what lets it', async () => {
+    const folder = system.at('d0');
+    mkdirSync(folder);
+    const cure = 'seedship job edit j1 --copy-host attic --copy-host test-host';
+    for (const more of [['--job', 'j1'], [], ['--job', 'j1', '--dry-run']]) {
+      const { exit, code, hint } = await refused('drive', 'prepare', folder, ...more);
+      expect([exit, code, hint]).toEqual([6, 'WrongState', cure]);
+    }
+    expect(readdirSync(folder)).toEqual([]);
+    const plan = ['job', 'plan', 'j1', '--drive-size', '8TB', '--out', system.at('plan'), '--copy-host'];
+    expect(await refused(...plan, 'cellar')).toMatchObject({ exit: 6, hint: cure.replace('test-host', 'cellar') });
+    expect((await refused('job', 'edit', 'j1', '--copy-host', 'a', '--any-copy-host')).exit).toBe(2);
+    await typed(...cure.split(' ').slice(1));
+    const { request } = data(await typed('job', 'show', 'j1'));
+    expect(request).toMatchObject({ copyHosts: ['attic', 'test-host'], details: { returnTo: true } });
+    expect((await system.run('job', 'show', 'j1')).stdout).toMatch(/copy hosts +attic, test-host/);
+    await typed('job', 'edit', 'j1', '--any-copy-host');
+    expect(data(await typed('job', 'show', 'j1')).request).not.toHaveProperty('copyHosts');
+    await typed('job', 'edit', 'j1', '--copy-host', 'test-host');
+  }, 120_000);
 });
 
 describe('the desk', () => {
@@ -282,15 +310,15 @@ describe('at a terminal', () => {
     const script = fileURLToPath(new URL('../harness/type_answers.py', import.meta.url));
     const main = path.resolve('dist/client/main.js');
     const words = [process.execPath, main, 'job', 'start', '--no-wait', '--no-space-check'];
-    const answers = ['j3', system.at('staging3'), '', '', 'y'];
+    const answers = ['j3', system.at('staging3'), '', '', '', 'y'];
     const { stdout, status } = spawnSync('python3', [script, JSON.stringify(answers), ...words], {
       encoding: 'utf8',
       cwd: system.root,
       env: system.environment as NodeJS.ProcessEnv,
       timeout: 60_000,
     });
-    for (const text of ['Name of the job', 'Staging folder', 'Where the drives go', 'Start it?', 'Job j3 has begun'])
-      expect(stdout).toContain(text);
+    const asked = ['Name of the job', 'Staging folder', 'Which hosts may prepare', 'Where the drives go'];
+    for (const text of [...asked, 'Start it?', 'Job j3 has begun']) expect(stdout).toContain(text);
     expect(status).toBe(0);
   }, 90_000);
 });

@@ -41,6 +41,23 @@ describe('a job', () => {
     for (const stage of ['Staging', 'Copying', 'Protected', 'Cancelled'] as const) expect(said({ stage })).toBe('');
   });
 
+  test('says where a drive may be prepared, when its order names hosts', () => {
+    const said = (request: Partial<JobStatus['request']>, more: Partial<JobStatus>) =>
+      status({ ...more, request: { ...REQUEST, ...request } }).waitsFor;
+    const waiting = { stage: 'Preparing', free: [{ from: 0, to: 9 }] } as const;
+    expect(said({}, waiting)).toMatchObject({ what: '9 objects wait for a drive', who: 'a person at a copy host' });
+    const copyHosts = ['attic', 'copy2'];
+    const where = 'attic or copy2';
+    expect(said({ copyHosts }, waiting)).toMatchObject({
+      ...{ what: `9 objects wait for a drive at ${where}`, who: `a person at ${where}` },
+    });
+    const limited = said({ copyHosts, stagedBytesMax: 1 << 30 }, { stage: 'Staging' });
+    expect(limited).toMatchObject({
+      what: expect.stringContaining(`a drive at ${where}`),
+      who: `a person at ${where}`,
+    });
+  });
+
   test('asks nobody to ship a drive that is not registered yet', () =>
     expect(status({ drives: [drive('A', 'Prepared', false)] }).waitsFor.command).toBe(''));
 
