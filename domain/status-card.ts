@@ -16,7 +16,7 @@ type Before = Omit<JobStatus, 'waitsFor'>;
 export function waitsFor(status: Before): WaitsFor {
   const { job, region } = status.request;
   const asked = status.attention[0];
-  if (asked && status.state === 'Attention')
+  if (asked && (status.state === 'Attention' || status.state === 'Cancelling'))
     return {
       what: sentence(asked),
       who: asked.clearsItself ? 'the host named' : 'a person',
@@ -24,6 +24,7 @@ export function waitsFor(status: Before): WaitsFor {
     };
   if (status.state === 'Paused')
     return { what: 'it is paused: no bytes move', who: 'a person', command: `seedship job resume ${job}` };
+  if (status.state === 'Cancelling') return nobody('what was begun is undone');
   switch (status.stage) {
     case 'Staging':
       return staging(status);

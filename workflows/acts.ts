@@ -50,6 +50,7 @@ export function hear<A extends say.Act, R>(
   setHandler(update, carryOut, {
     description: describe[name],
     validator: refusing((act: A) => {
+      log.checkGoesOn();
       log.admit();
       say.checkTexts<'by'>(act, ['by']);
       log.checkRequest(act);

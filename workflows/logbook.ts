@@ -222,6 +222,19 @@ export class Logbook {
     if (this.#requests.has(request)) throw new Failure('WrongState', 'this request was carried out already');
   }
 
+  /**
+   * What is being undone takes nothing new: a drive offered now would keep the keys that are being deleted. What
+   * the undoing itself asks is still decided. @throws Failure `WrongState`
+   */
+  checkGoesOn(): void {
+    const { state } = this.gate;
+    if (state === 'Running' && this.#cancelledBy === undefined) return;
+    throw new Failure('WrongState', 'the job is ending: nothing more is done with it', {
+      why: this.#cancelledBy === undefined ? state : `cancelled by ${this.#cancelledBy}`,
+      next: `seedship job show ${this.job.job}`,
+    });
+  }
+
   /** @throws Failure `WrongState` when people have done more than a history should hold */
   admit(): void {
     if (this.#admitted >= ACTS_MAX)

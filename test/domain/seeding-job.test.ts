@@ -41,6 +41,20 @@ describe('a job', () => {
     for (const stage of ['Staging', 'Copying', 'Protected', 'Cancelled'] as const) expect(said({ stage })).toBe('');
   });
 
+  test('waits for nobody while it is cancelled, unless what undoes it asks', () => {
+    const drives = [drive('A', 'Prepared')];
+    expect(status({ state: 'Cancelling', drives }).waitsFor).toMatchObject({ who: 'nobody', command: '' });
+    const attention = [
+      {
+        ...({ id: 'a1', code: 'StorageRefused', step: 'withdraw', since: '' } as const),
+        ...{ message: 'landing is closed', hint: 'open it', choices: ['retry', 'abort'] as const },
+      },
+    ];
+    expect(status({ state: 'Cancelling', drives, attention }).waitsFor).toMatchObject({
+      ...{ what: 'landing is closed', command: 'seedship job resolve hq-2026 --attention a1 --choice retry' },
+    });
+  });
+
   test('says where a drive may be prepared, when its order names hosts', () => {
     const said = (request: Partial<JobStatus['request']>, more: Partial<JobStatus>) =>
       status({ ...more, request: { ...REQUEST, ...request } }).waitsFor;

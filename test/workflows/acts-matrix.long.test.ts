@@ -3,7 +3,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import type { WorkflowHandle } from '@temporalio/client';
 import { type JobStatus, type JourneyStage, seedingId } from '../../domain/seeding-job.ts';
 import {
+  asks,
   atStage,
+  attention,
   DRIVES,
   decide,
   digest,
@@ -83,8 +85,13 @@ const ACTS = {
 type ActName = keyof typeof ACTS;
 const NAMES = Object.keys(ACTS) as ActName[];
 
-/** What may be done in each stage, in an order in which all of it may. All else is refused. */
-const LEGAL: Record<Exclude<JourneyStage, 'Protected' | 'Closed' | 'Cancelled'>, readonly ActName[]> = {
+/**
+ * What may be done in each stage, and in what lies across the stages, in an order in which all of it may. All
+ * else is refused. Paused is a job on its way; Attention one whose drive was damaged, and is asked about;
+ * Cancelling one whose undoing needs a person, too.
+ */
+type Column = Exclude<JourneyStage, 'Protected' | 'Closed' | 'Cancelled'> | 'Paused' | 'Attention' | 'Cancelling';
+const LEGAL: Record<Column, readonly ActName[]> = {
   Staging: ['edit', 'redirect', 'pause', 'resume', 'cancel'],
   Preparing: ['edit', 'prepareDrive', 'redirect', 'pause', 'resume', 'cancel'],
   Shipping: [
@@ -97,13 +104,21 @@ const LEGAL: Record<Exclude<JourneyStage, 'Protected' | 'Closed' | 'Cancelled'>,
   ],
   Copying: ['amendParcel', 'returnDrives', 'pause', 'resume', 'cancel'],
   Returning: ['amendParcel', 'returnDrives'],
+  Paused: [
+    ...(['extend', 'amendParcel', 'redirect', 'receive', 'reportDrives missing'] as const),
+    ...(['reportDrives damaged', 'reportDrives lost', 'resume', 'cancel'] as const),
+  ],
+  Attention: ['amendParcel', 'redirect', 'pause', 'resume', 'resolve', 'cancel'],
+  Cancelling: ['resolve'],
 };
 
 /** Acts that a stage takes, but not after those before them in its list. */
-const ALSO: Partial<Record<JourneyStage, readonly ActName[]>> = {
+const ALSO: Partial<Record<Column, readonly ActName[]>> = {
   Preparing: ['addJournal'],
   Shipping: ['loseParcel'],
   Ingesting: ['reportDrives missing', 'reportDrives lost', 'receive'],
+  Paused: ['loseParcel'],
+  Attention: ['attach', 'receive', 'returnDrives', 'reportDrives lost'],
 };
 
 function say(handle: WorkflowHandle, name: ActName): Promise<unknown> {
@@ -115,6 +130,7 @@ function say(handle: WorkflowHandle, name: ActName): Promise<unknown> {
 function stayAt(wanted: string): void {
   if (wanted === 'Staging') stage.sites.behaviour.stageBackup = never;
   if (wanted === 'Copying') stage.sites.behaviour.sendPacks = never;
+  if (wanted === 'Cancelling') stage.sites.behaviour.withdrawImport = () => Promise.reject(attention('StorageRefused'));
 }
 
 /** A job whose one drive carries all, at the beginning of a stage, with nothing more to come by itself. */
@@ -129,9 +145,23 @@ async function jobAt(wanted: string, job: string): Promise<WorkflowHandle> {
   await until(handle, shippable(FIRST));
   await send(handle);
   if (wanted === 'Shipping') return handle;
+  if (wanted === 'Paused') {
+    await say(handle, 'pause');
+    return handle;
+  }
+  if (wanted === 'Cancelling') {
+    await say(handle, 'cancel');
+    await until(handle, (status) => status.state === 'Cancelling' && asks('StorageRefused')(status));
+    return handle;
+  }
   await take(handle, FIRST);
   await until(handle, atStage('Ingesting'));
   if (wanted === 'Ingesting') return handle;
+  if (wanted === 'Attention') {
+    await say(handle, 'reportDrives damaged');
+    await until(handle, (status) => status.state === 'Attention' && asks('DriveFailed')(status));
+    return handle;
+  }
   await dock(handle, FIRST);
   await until(handle, driveIn(FIRST, 'Completed'));
   await until(handle, atStage(wanted));
@@ -207,7 +237,7 @@ test.each(Object.entries(ALSO).flatMap(([wanted, names]) => names.map((name) => 
   'in %s %s is taken too',
   async (wanted, name) => {
     const handle = await jobAt(wanted, `also-${name.replaceAll(/\W/g, '-').toLowerCase()}`);
-    if (name === 'receive') await say(handle, 'reportDrives missing');
+    if (wanted === 'Ingesting' && name === 'receive') await say(handle, 'reportDrives missing');
     if (name === 'addJournal') {
       await refuse(handle, name); // no drive waits for one
       await handle.executeUpdate('prepareDrive', { args: [{ ...ACTS.prepareDrive, offline: true, by }] });
