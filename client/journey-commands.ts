@@ -164,7 +164,7 @@ export const JOURNEY_COMMANDS: readonly CommandSpec[] = [
   },
   {
     path: 'drive list',
-    about: 'the disks and drives of this host, and why a disk would not be taken',
+    about: 'the disks and drives of this host, what they hold, and why one would not be taken',
     flags: [
       ['--host <host>', 'this host, or one that a drive of a job is at'],
       ['--datacenter <region>', 'whose limits count; the only one there is when absent'],
