@@ -35,6 +35,8 @@ export interface RoundPlan {
   /** Of the tree, and of what is added to it while the seed travels. */
   readonly bytes: number;
   readonly addedBytes: number;
+  /** Restores at the most, made until every planned kill has hit something; one when absent. */
+  readonly restoresMax?: number;
 }
 
 export interface HitKill extends Kill {
@@ -59,6 +61,8 @@ export class Round {
   readonly #snapshots: Versions[] = [];
   /** Kills that came too late for their stage: the next one has them, once. */
   #owed: Kill[] = [];
+  /** Those that came too late there as well: further restores have them. */
+  #left: Kill[] = [];
 
   constructor(rig: KillRig, plan: RoundPlan) {
     this.#rig = rig;
@@ -117,7 +121,10 @@ export class Round {
     await this.#stage('copy', { ...at, over: left('Copying') });
     await this.#rig.until(job, ({ stage }) => stage === 'Protected');
     await this.#expectSentOnce('copy');
-    await this.#restore();
+    await this.#restore(this.#planned('restore'));
+    const { restoresMax = 1 } = this.#plan;
+    for (let restores = 1; restores < restoresMax && this.#owed.length + this.#left.length > 0; restores += 1)
+      await this.#restore([]);
     rmSync(staging, { recursive: true });
     rmSync(drive, { recursive: true });
   }
@@ -144,13 +151,16 @@ export class Round {
     this.#expectSealed('incremental', sent - before, undisturbed.packs);
   }
 
-  async #restore(): Promise<void> {
+  async #restore(planned: readonly Kill[]): Promise<void> {
     const { system } = this.#rig;
     await this.#restorable();
     const to = system.at('back');
+    const left = this.#left.map(({ victim }) => ({ stage: 'restore', victim, at: AT_OWED }) as const);
+    this.#left = [];
     const workflowId = await this.#rig.startRestore('latest', '--to', to, ...system.passphrase);
     const over = async () => !(await this.#rig.isRunning(workflowId));
-    await this.#stage('restore', { workflowId, total: Number.POSITIVE_INFINITY, over });
+    const where = { workflowId, total: Number.POSITIVE_INFINITY, over };
+    await this.#stage('restore', where, undefined, [...left, ...planned]);
     await this.#rig.ended(workflowId);
     const codes = await this.#rig.restored();
     expect(codes.filter((code) => code !== null && code !== 0)).toEqual([]);
@@ -168,14 +178,18 @@ export class Round {
     throw new Error('its points do not become restorable');
   }
 
+  #planned(stage: Stage): Kill[] {
+    return this.#plan.kills.filter((one) => one.stage === stage);
+  }
+
   /** Hits what is planned for a stage; what was finished at each hit is returned, by its identity. */
   async #stage(
     stage: Stage,
     where: Parameters<KillRig['hit']>[1],
     finished: () => Map<string, string> = () => new Map(),
+    planned = this.#planned(stage),
   ): Promise<Map<string, string>[]> {
     const before: Map<string, string>[] = [];
-    const planned = this.#plan.kills.filter((one) => one.stage === stage);
     const late = this.#owed.map(({ victim }) => ({ stage, victim, at: AT_OWED }));
     this.#owed = [];
     for (const kill of [...late, ...planned]) {
@@ -186,7 +200,7 @@ export class Round {
       });
       const seconds = Math.round((performance.now() - begun) / 100) / 10;
       this.hits.push({ ...kill, round: this.#plan.number, shown, seconds });
-      if (shown === undefined && planned.includes(kill)) this.#owed.push(kill);
+      if (shown === undefined) (planned.includes(kill) ? this.#owed : this.#left).push(kill);
       if (process.env.SEEDSHIP_TEST_TALK) console.error(JSON.stringify(this.hits.at(-1)));
     }
     return before;
