@@ -140,7 +140,7 @@ describe('a job that is cancelled', () => {
       const [first, second] = drives as [Drive, Drive];
       await jobs.received('late', first, second);
       await system.must('drive', 'attach', first.folder, '--job', 'late');
-      expect((await versionsBelow(LANDING, 'packs/')).length).toBeGreaterThan(2);
+      expect((await versionsBelow(LANDING, 'packs/')).length).toBeGreaterThan(0);
       await temporal.client.workflow.getHandle('seed/main/late').cancel();
       await ended('late');
       expect([await outcome('late'), await wraps(drives), await schedule()]).toEqual(['CANCELLED', [], true]);
