@@ -20,8 +20,8 @@ import { Workbench } from '../pipeline/fixture.ts';
 import { DriveRig, type RigDisk } from './rig.ts';
 
 const WHOLE = process.env.SEEDSHIP_CI !== undefined;
-const KILLS = Number(process.env.SEEDSHIP_DRIVE_KILLS ?? (WHOLE ? 40 : 12));
-const CUTS = Number(process.env.SEEDSHIP_DRIVE_CUTS ?? (WHOLE ? 24 : 8));
+const KILLS = Number(process.env.SEEDSHIP_DRIVE_KILLS ?? (WHOLE ? 100 : 12));
+const CUTS = Number(process.env.SEEDSHIP_DRIVE_CUTS ?? (WHOLE ? 60 : 8));
 const FAULTS_A_DRIVE = 10;
 const BYTES_A_SECOND = 12 * MIB;
 const DELAY_MS_MAX = 700;
