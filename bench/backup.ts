@@ -15,13 +15,13 @@
  *
  * On one core: `taskset -c 0 npm run bench -- --name backup-one-core`.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { GIB, parseSize } from '../domain/units.ts';
-import { makeCorpus, onMachine, versionsOf } from './ground.ts';
+import { makeCorpus, onMachine, versionsOf, writeResults } from './ground.ts';
 import { installPeers } from './peer-install.ts';
 import { PEERS } from './peers.ts';
 import { Programs } from './programs.ts';
@@ -121,10 +121,7 @@ async function bench(order: Order, programs: Programs): Promise<Report> {
 }
 
 function write(report: Report, { out, name }: Order): void {
-  mkdirSync(out, { recursive: true });
-  writeFileSync(path.join(out, `${name}.json`), `${JSON.stringify(report, null, 2)}\n`);
-  writeFileSync(path.join(out, `${name}.md`), markdown(report));
-  process.stdout.write(markdown(report));
+  writeResults({ out, name }, report, markdown(report));
   say(`written: ${path.join(out, `${name}.json`)} and ${name}.md`);
 }
 

@@ -1,6 +1,6 @@
 /** Of the runs of a carriage: medians over the quiet rounds where there are any, as Markdown. */
 import type { Carried } from './carriage-series.ts';
-import type { Machine, Versions } from './ground.ts';
+import { conditionsLine, type Machine, type Versions } from './ground.ts';
 import { OURS } from './measure.ts';
 import { median } from './report.ts';
 
@@ -61,12 +61,11 @@ function phasesOf(run: Carried): Carried[] {
 }
 
 export function carriageMarkdown(report: CarriageReport): string {
-  const { at, machine, versions, corpus, missing, rate, runs } = report;
-  const told = Object.entries(versions).map(([name, version]) => `${name}: ${version}`);
+  const { corpus, missing, rate, runs } = report;
   return [
     `# A seed’s way beside plain copies${rate === 0 ? '' : `: a device of ${Math.round(rate / MB)} MB/s`}`,
     '',
-    `${at} · ${machine.processors} × ${machine.processor}, ${machine.memoryGib} GiB · ${told.join(' · ')}`,
+    conditionsLine(report),
     '',
     `Folder: \`${JSON.stringify(corpus)}\`; what is carried is its seed.`,
     '',

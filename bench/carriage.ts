@@ -8,14 +8,14 @@
  *   --out DIR      for the results            --work DIR    for the rest; the folder made is used again if unchanged
  *   --name NAME    of the tables: carriage
  */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { GIB, parseSize } from '../domain/units.ts';
 import { CarriageSeries } from './carriage-series.ts';
 import { carriageMarkdown } from './carriage-table.ts';
-import { makeCorpus, onMachine, versionsOf } from './ground.ts';
+import { makeCorpus, onMachine, versionsOf, writeResults } from './ground.ts';
 import { installPeers } from './peer-install.ts';
 import { Programs } from './programs.ts';
 
@@ -83,10 +83,7 @@ async function main(): Promise<number> {
       rate,
       runs,
     };
-    mkdirSync(out, { recursive: true });
-    writeFileSync(path.join(out, `${name}.json`), `${JSON.stringify(report, null, 2)}\n`);
-    writeFileSync(path.join(out, `${name}.md`), carriageMarkdown(report));
-    process.stdout.write(carriageMarkdown(report));
+    writeResults({ out, name }, report, carriageMarkdown(report));
     return 0;
   } catch (error) {
     say(`${error instanceof Error ? error.message : error}`);

@@ -1,5 +1,8 @@
-/** What every bench begins with: the folder, the versions of all that takes part, the machine. */
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+/**
+ * What every bench begins with: the folder, the versions of all that takes part, the machine; and what it ends
+ * with: its tables.
+ */
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,6 +16,12 @@ export interface Machine {
   readonly processor: string;
   readonly processors: number;
   readonly memoryGib: number;
+}
+
+export interface Conditions {
+  readonly at: string;
+  readonly machine: Machine;
+  readonly versions: Readonly<Record<string, string>>;
 }
 
 export interface Versions {
@@ -69,6 +78,21 @@ export function onMachine(): Machine {
   const [first] = os.cpus();
   const memoryGib = Math.round(os.totalmem() / GIB);
   return { processor: first?.model.trim() ?? 'unknown', processors: os.availableParallelism(), memoryGib };
+}
+
+/** When, on what and with what it was measured: the first line below a table's title. */
+export function conditionsLine({ at, machine, versions }: Conditions): string {
+  const { processors, processor, memoryGib } = machine;
+  const told = Object.entries(versions).map(([name, version]) => `${name}: ${version}`);
+  return `${at} · ${processors} × ${processor}, ${memoryGib} GiB · ${told.join(' · ')}`;
+}
+
+/** Keeps the report as JSON and as a page, and prints the page. */
+export function writeResults({ out, name }: { out: string; name: string }, report: object, page: string): void {
+  mkdirSync(out, { recursive: true });
+  writeFileSync(path.join(out, `${name}.json`), `${JSON.stringify(report, null, 2)}\n`);
+  writeFileSync(path.join(out, `${name}.md`), page);
+  process.stdout.write(page);
 }
 
 /** The first line of what a program says of its version; absent when it is not there. */

@@ -8,13 +8,13 @@
  *   --no-restore   only the backups                          --work DIR     for all of it
  *   --out DIR      for the results                           --name NAME    of the tables: memory
  */
-import { copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { MIB, parseSize } from '../domain/units.ts';
 import { ControlGroup } from './control-group.ts';
-import { onMachine, versionsOf } from './ground.ts';
+import { type Conditions, conditionsLine, onMachine, versionsOf, writeResults } from './ground.ts';
 import { bytesBelow, type Measured, measure, OURS } from './measure.ts';
 import { type Environment, Programs } from './programs.ts';
 import { SeedshipSide } from './seedship-side.ts';
@@ -175,13 +175,11 @@ async function measureCase(name: CaseName, order: Order, programs: Programs): Pr
   }
 }
 
-function markdown(order: Order, lines: readonly Line[], versions: Readonly<Record<string, string>>): string {
-  const { processor, processors, memoryGib } = onMachine();
-  const told = Object.entries(versions).map(([name, version]) => `${name}: ${version}`);
+function markdown(order: Order, lines: readonly Line[], conditions: Conditions): string {
   return [
     `# Memory within ${Math.round(order.limit / MIB)} MiB`,
     '',
-    `${new Date().toISOString()} · ${processors} × ${processor}, ${memoryGib} GiB · ${told.join(' · ')}`,
+    conditionsLine(conditions),
     '',
     '| case | operation | wall s | CPU s | child MiB | worker MiB | result |',
     '|---|---|---|---|---|---|---|',
@@ -213,11 +211,8 @@ async function main(): Promise<number> {
     const { versions } = await versionsOf(programs, {});
     const lines: Line[] = [];
     for (const name of order.cases) lines.push(...(await measureCase(name, order, programs)));
-    mkdirSync(order.out, { recursive: true });
-    const report = { at: new Date().toISOString(), machine: onMachine(), versions, order, lines };
-    writeFileSync(path.join(order.out, `${order.name}.json`), `${JSON.stringify(report, null, 2)}\n`);
-    writeFileSync(path.join(order.out, `${order.name}.md`), markdown(order, lines, versions));
-    process.stdout.write(markdown(order, lines, versions));
+    const conditions = { at: new Date().toISOString(), machine: onMachine(), versions };
+    writeResults(order, { ...conditions, order, lines }, markdown(order, lines, conditions));
     return lines.some(({ result }) => result === 'DIFFERS') ? 1 : 0;
   } catch (error) {
     say(`${error instanceof Error ? error.message : error}`);

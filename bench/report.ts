@@ -1,5 +1,5 @@
 /** From runs to tables: medians over the quiet rounds where there are any, and ratios between the tools. */
-import type { Machine } from './ground.ts';
+import { conditionsLine, type Machine } from './ground.ts';
 import { type Measured, OPERATIONS, type Operation, OURS } from './measure.ts';
 
 const MIB = 1024 ** 2;
@@ -95,13 +95,12 @@ export function median(values: readonly number[]): number {
 }
 
 export function markdown(report: Report): string {
-  const { at, machine, versions, corpus, commands, missing, runs, conditions = '' } = report;
+  const { corpus, commands, missing, runs, conditions = '' } = report;
   const rows = rowsOf(report);
-  const told = Object.entries(versions).map(([name, version]) => `${name}: ${version}`);
   return [
     `# Backup and restore beside others${conditions === '' ? '' : `: ${conditions}`}`,
     '',
-    `${at} · ${machine.processors} × ${machine.processor}, ${machine.memoryGib} GiB · ${told.join(' · ')}`,
+    conditionsLine(report),
     '',
     `Folder: \`${JSON.stringify(corpus)}\``,
     '',

@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { MIB, parseSize } from '../domain/units.ts';
 import { fitted, svg } from './chart.ts';
-import { makeCorpus, onMachine, versionsOf } from './ground.ts';
+import { type Conditions, conditionsLine, makeCorpus, onMachine, versionsOf, writeResults } from './ground.ts';
 import { type Measured, measure, OURS } from './measure.ts';
 import { Programs } from './programs.ts';
 import { SeedshipSide } from './seedship-side.ts';
@@ -194,14 +194,12 @@ function picture(axis: Axis, samples: readonly Sample[]): string {
   ]);
 }
 
-function markdown(order: Order, samples: readonly Sample[], versions: Readonly<Record<string, string>>): string {
-  const { processor, processors, memoryGib } = onMachine();
-  const told = Object.entries(versions).map(([name, version]) => `${name}: ${version}`);
+function markdown(order: Order, samples: readonly Sample[], conditions: Conditions): string {
   const keys = [...new Set(samples.map(({ axis, operation }) => `${axis}|${operation}`))];
   return [
     '# How it grows',
     '',
-    `${new Date().toISOString()} · ${processors} × ${processor}, ${memoryGib} GiB · ${told.join(' · ')}`,
+    conditionsLine(conditions),
     '',
     '| against | operation | seconds | CPU seconds | MiB | slope of seconds | r² | slope of MiB |',
     '|---|---|---|---|---|---|---|---|',
@@ -244,10 +242,8 @@ async function main(): Promise<number> {
     const scaling = new Scaling(order, programs);
     for (const axis of order.axes) await scaling.run(axis);
     const { samples } = scaling;
-    mkdirSync(order.out, { recursive: true });
-    const report = { at: new Date().toISOString(), machine: onMachine(), versions, samples };
-    writeFileSync(path.join(order.out, `${order.name}.json`), `${JSON.stringify(report, null, 2)}\n`);
-    writeFileSync(path.join(order.out, `${order.name}.md`), markdown(order, samples, versions));
+    const conditions = { at: new Date().toISOString(), machine: onMachine(), versions };
+    writeResults(order, { ...conditions, samples }, markdown(order, samples, conditions));
     for (const axis of order.axes)
       writeFileSync(
         path.join(order.out, `${order.name}-${axis}.svg`),
@@ -256,7 +252,6 @@ async function main(): Promise<number> {
           samples.filter((one) => one.axis === axis),
         ),
       );
-    process.stdout.write(markdown(order, samples, versions));
     return 0;
   } catch (error) {
     say(`${error instanceof Error ? error.message : error}`);

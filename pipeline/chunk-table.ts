@@ -199,7 +199,8 @@ export class ChunkTable {
     const keys = Buffer.allocUnsafe(this.#at(COUNT) * KEY_BYTES);
     let end = 0;
     const key = Buffer.allocUnsafe(KEY_BYTES);
-    for (let slot = HEADER_WORDS; slot < this.#end() && end < keys.length; slot += SLOT_WORDS) {
+    const behind = this.#end();
+    for (let slot = HEADER_WORDS; slot < behind && end < keys.length; slot += SLOT_WORDS) {
       if (this.#words[slot + 5] !== READY) continue;
       for (let part = 0; part < 5; part++) key.writeInt32BE(this.#words[slot + part] ?? 0, part * 4);
       let place = end;

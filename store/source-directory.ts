@@ -7,7 +7,7 @@
  *   device 136, 140
  */
 import { closeSync, constants, openSync } from 'node:fs';
-import { below, type EntryStatus, TYPES } from './source-tree.ts';
+import { below, type EntryStatus, typeOf } from './source-tree.ts';
 import { O_PATH, statusBelow } from './system-calls.ts';
 
 const NS_PER_SECOND = 1_000_000_000n;
@@ -34,7 +34,7 @@ export class SourceDirectory {
     statusBelow(this.#fd, name, bytes);
     const mode = u32(28) & 0xffff;
     return {
-      type: TYPES.get(mode & constants.S_IFMT) ?? 'file',
+      type: typeOf(mode),
       mode: mode & 0o7777,
       uid: u32(20),
       gid: u32(24),

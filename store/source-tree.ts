@@ -66,8 +66,7 @@ const KERNEL_STATE = new Set([
   0x0187, 0x42494e4d, 0xcafe4a11, 0x27e0eb, 0x63677270, 0x62656570, 0x64626720, 0x1cd1, 0xde5e81e4, 0x65735543,
   0x19800202, 0x6e736673, 0x9fa0, 0x6165676c, 0x67596969, 0x73636673, 0xf97cff8c, 0x62656572, 0x74726163,
 ]);
-/** By the type's bits of st_mode. */
-export const TYPES = new Map<number, EntryType>([
+const TYPES = new Map<number, EntryType>([
   [constants.S_IFREG, 'file'],
   [constants.S_IFDIR, 'directory'],
   [constants.S_IFLNK, 'symlink'],
@@ -213,10 +212,15 @@ function openParent(path: Buffer): number {
   return dir;
 }
 
+/** By the type's bits of st_mode. */
+export function typeOf(mode: number): EntryType {
+  return TYPES.get(mode & constants.S_IFMT) ?? 'file';
+}
+
 function asStatus(stats: BigIntStats): EntryStatus {
   const mode = Number(stats.mode);
   return {
-    type: TYPES.get(mode & constants.S_IFMT) ?? 'file',
+    type: typeOf(mode),
     mode: mode & 0o7777,
     uid: Number(stats.uid),
     gid: Number(stats.gid),
