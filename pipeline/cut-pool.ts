@@ -3,7 +3,7 @@
  * that none starves and none hoards; answers come back in any order. Threads start with the first
  * task: a backup of nothing new needs none.
  *
- * A batch is files small enough to be worth one message together; a segment is 8 MiB of a big file,
+ * A batch is files small enough to be worth one message together; a segment is 4 MiB of a big file,
  * which all threads work on at once. A file's segments are handed out in order, and pass the place of
  * the next cut from one to the next through shared memory (`turn`).
  */

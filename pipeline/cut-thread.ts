@@ -5,8 +5,8 @@
  *
  *   small    a file up to 256 KiB is read straight behind the last one into the frame that is being
  *            filled; when its chunk is known, the next file simply overwrites it
- *   large    is cut in a window of 10 MiB; neighbouring new chunks become a frame where they lie
- *   segment  the same over 8 MiB of a big file: waits for its turn to learn where its first chunk
+ *   large    is cut in a window of 6 MiB; neighbouring new chunks become a frame where they lie
+ *   segment  the same over 4 MiB of a big file: waits for its turn to learn where its first chunk
  *            starts, finds all its cuts, passes the turn on, and only then hashes and packs
  */
 import { setFlagsFromString } from 'node:v8';

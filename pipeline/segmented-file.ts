@@ -1,7 +1,7 @@
 import { type CutPool, type FileAnswer, type FileOrder, newTurn, SEGMENT_BYTES } from './cut-pool.ts';
 
 /**
- * A big file on its way through the threads, 8 MiB at a time. A file that changed meanwhile, or
+ * A big file on its way through the threads, 4 MiB at a time. A file that changed meanwhile, or
  * failed in one segment, is given back to be read again in one piece.
  */
 export class SegmentedFile {
