@@ -2,9 +2,9 @@
  * The names in a folder of a drive, which may come from the street: read piece by piece, and no further than
  * Seedship ever fills a folder, so that a million of them costs a dock no more than a few thousand.
  */
-import { opendirSync } from 'node:fs';
 import path from 'node:path';
 import { errnoOf, Failure } from '../domain/failure.ts';
+import { eachName } from './source-tree.ts';
 
 /** Four times what Seedship writes into one. */
 const NAMES_MAX = 4096;
@@ -18,7 +18,7 @@ const IGNORED = /^(?:lost\+found|\..*)$/;
  */
 export function namesIn(root: string, place: string): string[] {
   const names: string[] = [];
-  for (const name of eachName(path.join(root, place))) {
+  for (const name of namesOf(path.join(root, place))) {
     if (names.length === NAMES_MAX)
       throw new Failure('DriveForeign', `${place || 'the root'} of the drive has more than ${NAMES_MAX} names`, {
         why: 'Seedship writes a thousand into a folder at most: something else filled it',
@@ -32,19 +32,14 @@ export function namesIn(root: string, place: string): string[] {
 /** Whether nothing is there that counts; of names that do not, too many to look at are something. */
 export function isEmpty(folder: string): boolean {
   let seen = 0;
-  for (const name of eachName(folder)) if (!IGNORED.test(name) || ++seen > NAMES_MAX) return false;
+  for (const name of namesOf(folder)) if (!IGNORED.test(name) || ++seen > NAMES_MAX) return false;
   return true;
 }
 
-/** Whoever has seen enough ends it. */
-function* eachName(folder: string): Generator<string> {
+/** One by one, whatever the folder says of its size: whoever has seen enough ends it. */
+function* namesOf(folder: string): Generator<string> {
   try {
-    const directory = opendirSync(folder);
-    try {
-      for (let entry = directory.readSync(); entry !== null; entry = directory.readSync()) yield entry.name;
-    } finally {
-      directory.closeSync();
-    }
+    yield* eachName(Buffer.from(folder), Number.POSITIVE_INFINITY);
   } catch (error) {
     if (errnoOf(error) !== 'ENOENT') throw error;
   }
