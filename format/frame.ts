@@ -10,7 +10,7 @@
  * alone says nothing about itself, so an observer learns only its length.
  *
  * Contexts are made once a thread (making one costs more than a small frame), and both directions
- * work in memory the caller owns; the cipher is fed 128 KiB at a time (longer calls are slower).
+ * work in memory the caller owns; the cipher is fed 96 KiB at a time (longer calls are slower).
  */
 import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject } from 'node:crypto';
 import zstd from 'zstd-napi/binding.js'; // CommonJS made at run time: its names cannot be imported one by one
@@ -24,7 +24,8 @@ export const FRAME_BYTES_MAX = 2 * 1024 * 1024;
 /** What a sealed frame may take at most. */
 export const SEALED_BYTES_MAX = FRAME_BYTES_MAX + TAG_BYTES;
 const NONCE_BYTES = 12;
-const SLICE_BYTES = 128 * 1024;
+/** Below what malloc maps afresh each time (128 KiB where trimming is set): mapped pages are faulted in and cleared. */
+const SLICE_BYTES = 96 * 1024;
 
 export type Packing = 'zstd' | 'raw';
 

@@ -141,9 +141,11 @@ export class FilePlanner {
 
   /** What an interrupted attempt left of a file of several pieces. */
   #begun(file: PlannedFile): number | undefined {
-    const { tree } = this.#parts;
+    const { tree, plan } = this.#parts;
     try {
-      return tree.openFile(file.temporary, 'write');
+      const fd = tree.openFile(file.temporary, 'write');
+      plan.again = true;
+      return fd;
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return undefined;
       if (errnoOf(error) !== 'EACCES') throw error;

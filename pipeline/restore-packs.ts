@@ -6,21 +6,21 @@
  * A frame that does not verify is taken from the newest whole version of its pack that has its name.
  * When there is none, or the pack is missing, the files it is part of are lost, and named.
  */
-import { KIB, MIB } from '../domain/units.ts';
+import { KIB } from '../domain/units.ts';
 import type { FrameRow } from '../format/pack.ts';
 import type { Progress } from './child-tasks.ts';
 import type { ChunkLookup } from './chunk-lookup.ts';
 import { eachInFlight } from './in-flight.ts';
 import type { RestoreLosses } from './restore-losses.ts';
-import { decodePiece, type PlannedFile, type PlanSpot } from './restore-piece.ts';
+import { decodePiece, type PlanSpot } from './restore-piece.ts';
 import type { RestorePlan } from './restore-plan.ts';
-import type { FrameOrder, RestorePool, RunAnswer } from './restore-pool.ts';
+import { type FrameOrder, type RestorePool, RUN_BYTES, type RunAnswer } from './restore-pool.ts';
 import { isLost } from './restore-walk.ts';
 import type { PackReader, StoredPack } from './stored-pack.ts';
 import type { Throttle } from './throttle.ts';
 
-/** Of sealed bytes; two reads a thread are in flight at most. */
-const RUN_BYTES = 4 * MIB;
+/** In flight: the next one is opened while the last of another is written. */
+const PACKS_LEAST = 2;
 /** Reading so much for nothing costs less than another request. */
 const GAP_BYTES = 256 * KIB;
 /** A chunk of very many files: its pack is then read more than once. */
@@ -54,7 +54,7 @@ export class RestorePacks {
   /** @throws Failure of the vault that passes by itself, or of the target that every file would meet */
   async run(): Promise<void> {
     const { plan, pool } = this.#parts;
-    await eachInFlight(groups(plan.pieces.sorted()), pool.size + 1, (group) => this.#group(group));
+    await eachInFlight(groups(plan.pieces.sorted()), Math.max(PACKS_LEAST, pool.size), (group) => this.#group(group));
   }
 
   async #group(group: Group): Promise<void> {
@@ -108,13 +108,18 @@ export class RestorePacks {
   }
 
   /** `undefined` when the pack has no such bytes any more. Rejections wait for whoever takes the bytes. */
-  #fetch(pack: StoredPack, { start, end }: Run): Promise<Buffer | undefined> {
-    const fetched = this.#parts.throttle
-      .take(end - start)
-      .then(() => pack.range(start, end - start))
-      .catch(onlyLost);
+  #fetch(pack: StoredPack, run: Run): Promise<Buffer<ArrayBuffer> | undefined> {
+    const fetched = this.#read(pack, run).catch(onlyLost);
     fetched.catch(() => {});
     return fetched;
+  }
+
+  async #read(pack: StoredPack, { start, end }: Run): Promise<Buffer<ArrayBuffer>> {
+    await this.#parts.throttle.take(end - start);
+    const room = this.#parts.pool.room(end - start);
+    const bytes = await pack.range(start, end - start, room);
+    if (bytes.buffer !== room.buffer) room.set(bytes);
+    return room.subarray(0, bytes.length);
   }
 
   /** Pieces of files that are lost already are left out. */
@@ -144,7 +149,7 @@ export class RestorePacks {
 
   #loseFile(spot: PlanSpot, reason: string, kept: boolean): void {
     const { losses, plan } = this.#parts;
-    if (kept || losses.addFile(spot, reason)) losses.add(plan.readFile<PlannedFile>(spot).path, reason);
+    if (kept || losses.addFile(spot, reason)) losses.add(plan.readFile(spot).path, reason);
   }
 
   #report(): void {

@@ -14,6 +14,8 @@ import type { Attributes } from '../store/target-attributes.ts';
 
 export const PIECE_BYTES = 80;
 export const ID_BYTES = 32;
+const FIXED_BYTES = 29;
+const EMPTY = Buffer.alloc(0);
 
 /** A file that is made under a name of its own, and named when it is whole. */
 export interface PlannedFile {
@@ -24,6 +26,48 @@ export interface PlannedFile {
   /** Whether it takes the place of what has its name. */
   readonly replace: boolean;
   readonly attributes: Attributes;
+}
+
+/**
+ * Encodes a planned file: by hand, since there is one a file and structured clones take eight times as long.
+ *
+ *   size (f64) ‖ mtime (i64) ‖ mode (u32) ‖ uid (u32) ‖ gid (u32) ‖ replace (u8) ‖
+ *   path, temporary, then name and value of each attribute: bytes (u32) ‖ them
+ */
+export function encodePlannedFile({ path, temporary, size, replace, attributes }: PlannedFile): Buffer {
+  const { mode, uid, gid, mtimeNs, attributes: extended } = attributes;
+  const fields = [path, temporary, ...extended.flatMap(({ name, value }) => [name, value])];
+  const bytes = Buffer.allocUnsafe(fields.reduce((sum, { length }) => sum + 4 + length, FIXED_BYTES));
+  bytes.writeDoubleLE(size, 0);
+  bytes.writeBigInt64LE(mtimeNs, 8);
+  bytes.writeUInt32LE(mode, 16);
+  bytes.writeUInt32LE(uid, 20);
+  bytes.writeUInt32LE(gid, 24);
+  bytes[28] = replace ? 1 : 0;
+  let at = FIXED_BYTES;
+  for (const field of fields) {
+    bytes.writeUInt32LE(field.length, at);
+    bytes.set(field, at + 4);
+    at += 4 + field.length;
+  }
+  return bytes;
+}
+
+/** What `encodePlannedFile` made; its parts are views of `bytes`. */
+export function decodePlannedFile(bytes: Buffer): PlannedFile {
+  const fields: Buffer[] = [];
+  for (let at = FIXED_BYTES; at < bytes.length; ) {
+    const end = at + 4 + bytes.readUInt32LE(at);
+    fields.push(bytes.subarray(at + 4, end));
+    at = end;
+  }
+  const [path = EMPTY, temporary = EMPTY, ...extended] = fields;
+  const attributes: { name: Buffer; value: Buffer }[] = [];
+  for (let at = 0; at < extended.length; at += 2)
+    attributes.push({ name: extended[at] ?? EMPTY, value: extended[at + 1] ?? EMPTY });
+  const [size, mtimeNs, mode] = [bytes.readDoubleLE(0), bytes.readBigInt64LE(8), bytes.readUInt32LE(16)];
+  const [uid, gid, replace] = [bytes.readUInt32LE(20), bytes.readUInt32LE(24), bytes[28] === 1];
+  return { path, temporary, size, replace, attributes: { mode, uid, gid, mtimeNs, attributes } };
 }
 
 /** Where a planned file stands in the plan. */
@@ -78,7 +122,7 @@ export function decodePiece(bytes: Buffer, at = 0): Piece {
   };
 }
 
-/** Appends anything to a scratch file, so that it can be had again by its spot. */
+/** Appends anything to a scratch file, so that it can be had again by its spot: for what is not many. */
 export function appendValue(file: ScratchFile, value: object): PlanSpot {
   const bytes = serialize(value);
   return { position: file.append(bytes), length: bytes.length };

@@ -15,7 +15,15 @@ import type { TreeEntry } from '../format/tree.ts';
 import { ScratchFile } from '../store/scratch-file.ts';
 import type { Attributes } from '../store/target-attributes.ts';
 import { RecordSort } from './record-sort.ts';
-import { appendValue, PIECE_BYTES, type PlanSpot, readValue } from './restore-piece.ts';
+import {
+  appendValue,
+  decodePlannedFile,
+  encodePlannedFile,
+  PIECE_BYTES,
+  type PlannedFile,
+  type PlanSpot,
+  readValue,
+} from './restore-piece.ts';
 
 const SPOT_BYTES = 12;
 const COUNTERS_FIRST = 1024;
@@ -49,6 +57,8 @@ export interface PlannedDirectory {
 export class RestorePlan {
   readonly filesPath: string;
   readonly pieces: RecordSort;
+  /** Whether anything is there already that an earlier attempt began. */
+  again = false;
   readonly counts: PlanCounts = { files: 0, directories: 0, kept: 0, conflicts: 0, bytes: 0 };
   readonly #files: ScratchFile;
   readonly #links: SpotList;
@@ -66,12 +76,13 @@ export class RestorePlan {
     this.pieces = new RecordSort(PIECE_BYTES, directory);
   }
 
-  addFile(file: object): PlanSpot {
-    return appendValue(this.#files, file);
+  addFile(file: PlannedFile): PlanSpot {
+    const bytes = encodePlannedFile(file);
+    return { position: this.#files.append(bytes), length: bytes.length };
   }
 
-  readFile<T>(spot: PlanSpot): T {
-    return readValue<T>(this.#files, spot);
+  readFile({ position, length }: PlanSpot): PlannedFile {
+    return decodePlannedFile(this.#files.read(position, length));
   }
 
   addLink(link: PlannedLink): void {

@@ -1,13 +1,14 @@
 /** The threads of a restore: hands runs of packs out, brings answers back. */
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
+import { MIB } from '../domain/units.ts';
 import type { Packing } from '../format/frame.ts';
 import { type FailureMessage, failureFrom } from './child-failure.ts';
 import type { PlanSpot } from './restore-piece.ts';
 
-/** Creating files waits for the directory's lock and the journal: one more than cores was fastest. */
-const THREADS_BESIDE_CORES = 1;
 const THREADS_MAX = 8;
+/** Of sealed bytes in one run, unless a single frame is longer; two a pack are in flight at most. */
+export const RUN_BYTES = 4 * MIB;
 
 export interface ThreadSetting {
   readonly root: string;
@@ -15,6 +16,8 @@ export interface ThreadSetting {
   readonly files: string;
   /** i32 a file of several pieces: how many are still to come. */
   readonly remaining: SharedArrayBuffer;
+  /** Whether files may be there that an earlier attempt began. */
+  readonly again: boolean;
 }
 
 export interface FrameOrder {
@@ -33,7 +36,7 @@ export interface RunOrder {
   readonly key: Uint8Array;
   readonly headerBytes: Uint8Array;
   /** Sealed bytes of the pack, from `start` on. */
-  readonly bytes: Uint8Array;
+  readonly bytes: Uint8Array<ArrayBuffer>;
   readonly start: number;
   readonly frames: readonly FrameOrder[];
 }
@@ -55,7 +58,7 @@ export interface RunAnswer {
 }
 
 export type WriterMessage =
-  | { readonly type: 'answer'; readonly order: number; readonly answer: RunAnswer }
+  | { readonly type: 'answer'; readonly order: number; readonly answer: RunAnswer; readonly room: ArrayBuffer }
   | { readonly type: 'failed'; readonly failure: FailureMessage };
 
 interface Thread {
@@ -71,10 +74,12 @@ interface Waiting {
 export class RestorePool {
   readonly #threads: Thread[] = [];
   readonly #waiting = new Map<number, Waiting>();
+  /** Memory of runs that are through: new memory would have to be cleared, page by page. */
+  readonly #rooms: ArrayBuffer[] = [];
   #orders = 0;
   #failure: { readonly error: unknown } | undefined;
 
-  constructor(setting: ThreadSetting, threads = availableParallelism() + THREADS_BESIDE_CORES) {
+  constructor(setting: ThreadSetting, threads = availableParallelism()) {
     for (let left = Math.max(1, Math.min(threads, THREADS_MAX)); left > 0; left--) this.#start(setting);
   }
 
@@ -96,14 +101,19 @@ export class RestorePool {
     if (chosen) chosen.busy -= 1;
   }
 
-  /** The run's bytes move to the thread. @throws what a thread threw, whichever */
+  /** Memory for a run's bytes, all of it the caller's until it is sent. */
+  room(length: number): Buffer<ArrayBuffer> {
+    const free = length <= RUN_BYTES ? this.#rooms.pop() : undefined;
+    return free ? Buffer.from(free) : Buffer.allocUnsafeSlow(Math.max(length, RUN_BYTES));
+  }
+
+  /** The run's bytes, which lie in a room, move to the thread. @throws what a thread threw, whichever */
   async send(thread: number, run: Omit<RunOrder, 'order'>): Promise<RunAnswer> {
     if (this.#failure) throw this.#failure.error;
     const order = this.#orders++;
-    const bytes = movable(run.bytes);
     return new Promise((resolve, reject) => {
       this.#waiting.set(order, { resolve, reject });
-      this.#threads[thread]?.worker.postMessage({ ...run, bytes, order }, [bytes.buffer]);
+      this.#threads[thread]?.worker.postMessage({ ...run, order }, [run.bytes.buffer]);
     });
   }
 
@@ -130,6 +140,7 @@ export class RestorePool {
       this.#fail(failureFrom(message.failure));
       return;
     }
+    if (message.room.byteLength === RUN_BYTES) this.#rooms.push(message.room);
     this.#waiting.get(message.order)?.resolve(message.answer);
     this.#waiting.delete(message.order);
   }
@@ -139,14 +150,6 @@ export class RestorePool {
     for (const { reject } of this.#waiting.values()) reject(error);
     this.#waiting.clear();
   }
-}
-
-/** Bytes alone in their memory, which can be handed over; a view of something larger is copied. */
-function movable(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
-  const { buffer, byteOffset, byteLength } = bytes;
-  if (buffer instanceof ArrayBuffer && byteOffset === 0 && byteLength === buffer.byteLength)
-    return new Uint8Array(buffer);
-  return new Uint8Array(bytes);
 }
 
 function threadUrl(): URL {

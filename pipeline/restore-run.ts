@@ -31,7 +31,6 @@ import { endsRestore } from './restore-file.ts';
 import { FilePlanner } from './restore-file-plan.ts';
 import { RestoreLosses } from './restore-losses.ts';
 import { RestorePacks } from './restore-packs.ts';
-import type { PlannedFile } from './restore-piece.ts';
 import { type PlannedLink, RestorePlan } from './restore-plan.ts';
 import { RestorePool } from './restore-pool.ts';
 import { Selection } from './restore-selection.ts';
@@ -192,7 +191,7 @@ class Restore {
     const { task, report } = this.#parts;
     const [plan, losses, reader] = [this.#plan, this.#losses, this.#reader];
     const remaining = plan.share();
-    const pool = new RestorePool({ root: task.to, files: plan.filesPath, remaining }, task.threads);
+    const pool = new RestorePool({ root: task.to, files: plan.filesPath, remaining, again: plan.again }, task.threads);
     try {
       const throttle = new Throttle(task.bytesPerSecondMax, task.line);
       await new RestorePacks({ plan, lookup, reader, pool, losses, throttle, report }).run();
@@ -205,7 +204,7 @@ class Restore {
   #dropBegun(): void {
     for (const spot of this.#losses.files()) {
       try {
-        this.#tree.remove(this.#plan.readFile<PlannedFile>(spot).temporary);
+        this.#tree.remove(this.#plan.readFile(spot).temporary);
       } catch (error) {
         if (errnoOf(error) !== 'ENOENT') throw error;
       }

@@ -11,15 +11,23 @@ import { CorruptError } from '../format/cursor.ts';
 import { sha256 } from '../format/digest.ts';
 import { FrameOpener, type PackSeal, packSeal } from '../format/frame.ts';
 import { ScratchFile } from '../store/scratch-file.ts';
-import { closeTarget, TargetTree, writeAt } from '../store/target-tree.ts';
+import { TargetFile, TargetRoom } from '../store/target-file.ts';
+import { closeTarget, TargetTree } from '../store/target-tree.ts';
 import { failureMessage } from './child-failure.ts';
 import { beginFile, endsRestore, joinFile, placeFile } from './restore-file.ts';
-import { decodePiece, PIECE_BYTES, type Piece, type PlannedFile, type PlanSpot, readValue } from './restore-piece.ts';
+import {
+  decodePiece,
+  decodePlannedFile,
+  PIECE_BYTES,
+  type Piece,
+  type PlannedFile,
+  type PlanSpot,
+} from './restore-piece.ts';
 import type { FrameOrder, RunAnswer, RunOrder, ThreadSetting, WriterMessage } from './restore-pool.ts';
 
 interface OpenPart {
   readonly position: number;
-  readonly fd: number;
+  readonly file: TargetFile;
 }
 
 interface Written {
@@ -33,13 +41,15 @@ class Writer {
   readonly #files: ScratchFile;
   readonly #remaining: Int32Array;
   readonly #opener = new FrameOpener();
+  readonly #room: TargetRoom | undefined;
   #file: { readonly position: number; readonly planned: PlannedFile } | undefined;
   #part: OpenPart | undefined;
 
-  constructor({ root, files, remaining }: ThreadSetting) {
+  constructor({ root, files, remaining, again }: ThreadSetting) {
     this.#tree = new TargetTree(Buffer.from(root));
     this.#files = ScratchFile.open(files);
     this.#remaining = new Int32Array(remaining);
+    this.#room = again ? undefined : new TargetRoom();
   }
 
   run({ key, headerBytes, bytes, start, frames }: RunOrder): RunAnswer {
@@ -82,27 +92,33 @@ class Writer {
   }
 
   #whole(file: PlannedFile, piece: Piece, data: Uint8Array, answer: RunAnswer): void {
-    const fd = beginFile(this.#tree, file);
+    const target = this.#target(beginFile(this.#tree, file), file);
     try {
-      writeAt(fd, data, piece.fileOffset);
+      target.write(data, piece.fileOffset);
     } catch (error) {
-      closeTarget(fd);
+      closeWhole(target);
       throw error;
     }
-    this.#place(file, piece.file, { fd, length: piece.fileOffset + data.length }, answer);
+    target.endDirect();
+    this.#place(file, piece.file, { fd: target.fd, length: piece.fileOffset + data.length }, answer);
   }
 
   /** Whoever writes the last piece, of all threads, finishes the file. */
   #partial(file: PlannedFile, { file: spot, fileOffset, counter }: Piece, data: Uint8Array, answer: RunAnswer): void {
     if (this.#part?.position !== spot.position) {
       this.#closePart();
-      this.#part = { position: spot.position, fd: joinFile(this.#tree, file) };
+      this.#part = { position: spot.position, file: this.#target(joinFile(this.#tree, file), file) };
     }
-    writeAt(this.#part.fd, data, fileOffset);
+    const { file: target } = this.#part;
+    target.write(data, fileOffset);
     if (Atomics.sub(this.#remaining, counter, 1) !== 1) return;
-    const { fd } = this.#part;
     this.#part = undefined;
-    this.#place(file, spot, { fd }, answer);
+    target.endDirect();
+    this.#place(file, spot, { fd: target.fd }, answer);
+  }
+
+  #target(fd: number, { size }: PlannedFile): TargetFile {
+    return new TargetFile(fd, size, this.#room);
   }
 
   #place(file: PlannedFile, spot: PlanSpot, { fd, length }: Written, answer: RunAnswer): void {
@@ -114,14 +130,22 @@ class Writer {
 
   #planned(spot: PlanSpot): PlannedFile {
     if (this.#file?.position !== spot.position)
-      this.#file = { position: spot.position, planned: readValue<PlannedFile>(this.#files, spot) };
+      this.#file = {
+        position: spot.position,
+        planned: decodePlannedFile(this.#files.read(spot.position, spot.length)),
+      };
     return this.#file.planned;
   }
 
   #closePart(): void {
-    if (this.#part) closeTarget(this.#part.fd);
+    if (this.#part) closeWhole(this.#part.file);
     this.#part = undefined;
   }
+}
+
+function closeWhole(target: TargetFile): void {
+  target.endDirect();
+  closeTarget(target.fd);
 }
 
 /** @throws CorruptError when the bytes are not those of the chunk's id */
@@ -137,8 +161,8 @@ function dataOf(plain: Uint8Array, { chunkStart, pieceStart, pieceLength }: Piec
   return plain.subarray(chunkStart + pieceStart, chunkStart + pieceStart + pieceLength);
 }
 
-function tell(message: WriterMessage): void {
-  parentPort?.postMessage(message);
+function tell(message: WriterMessage, moved: readonly ArrayBuffer[] = []): void {
+  parentPort?.postMessage(message, moved);
 }
 
 const setting: ThreadSetting = workerData;
@@ -149,7 +173,9 @@ parentPort?.on('message', (order: RunOrder | 'end') => {
     return;
   }
   try {
-    tell({ type: 'answer', order: order.order, answer: writer.run(order) });
+    const answer = writer.run(order);
+    const room = order.bytes.buffer;
+    tell({ type: 'answer', order: order.order, answer, room }, [room]);
   } catch (error) {
     tell({ type: 'failed', failure: failureMessage(error) });
   }

@@ -24,14 +24,23 @@ export class SortedRun {
   readonly #size: number;
   readonly #perWindow: number;
   readonly #window: Buffer;
+  /** The whole file, where it is small enough to be held: a lookup is then no read. */
+  readonly #held: Buffer | undefined;
   readonly count: number;
 
-  constructor(path: string, payloadBytes = 0) {
+  /** @param heldMax bytes that may be held in memory */
+  constructor(path: string, payloadBytes = 0, heldMax = 0) {
     this.#file = ScratchFile.open(path);
     this.#size = KEY_BYTES + payloadBytes;
     this.count = Math.floor(this.#file.length / this.#size);
     this.#perWindow = Math.max(2, Math.floor(WINDOW_BYTES / this.#size));
     this.#window = Buffer.allocUnsafe(this.#perWindow * this.#size);
+    this.#held = this.#file.length <= heldMax ? this.#file.read(0, this.#file.length) : undefined;
+  }
+
+  /** Bytes held in memory. */
+  get held(): number {
+    return this.#held?.length ?? 0;
   }
 
   has(id: Uint8Array): boolean {
@@ -46,8 +55,7 @@ export class SortedRun {
     while (low < high) {
       const start = Math.max(low, Math.min(guess - (this.#perWindow >> 1), high - this.#perWindow));
       const end = Math.min(start + this.#perWindow, high);
-      const window = this.#window.subarray(0, (end - start) * this.#size);
-      this.#file.readInto(window, start * this.#size);
+      const window = this.#records(start, end);
       const last = window.length - this.#size;
       if (key.compare(window, 0, KEY_BYTES) < 0) {
         high = start;
@@ -73,6 +81,14 @@ export class SortedRun {
 
   close(): void {
     this.#file.close();
+  }
+
+  /** Records from one number to another; valid until the next call. */
+  #records(start: number, end: number): Buffer {
+    if (this.#held) return this.#held.subarray(start * this.#size, end * this.#size);
+    const window = this.#window.subarray(0, (end - start) * this.#size);
+    this.#file.readInto(window, start * this.#size);
+    return window;
   }
 
   /** As many records from a window that missed as the gap is worth; halving where that leads out. */

@@ -92,12 +92,13 @@ export class StoredPack {
     return this.#whole !== undefined;
   }
 
-  async range(offset: number, length: number): Promise<Buffer> {
+  /** @param into as of a store's range */
+  async range(offset: number, length: number, into?: Buffer): Promise<Buffer> {
     if (this.#whole) {
       if (offset + length > this.#whole.length) throw new CorruptError('pack: shorter than its set says');
       return this.#whole.subarray(offset, offset + length);
     }
-    return this.#vault.get(placeOf(this.object), { offset, length });
+    return this.#vault.get(placeOf(this.object), { offset, length, ...(into && { into }) });
   }
 
   /** Fetches the newest version that has the pack's name. @throws CorruptError when there is none */

@@ -73,7 +73,7 @@ export class DirectoryStore implements ObjectStore {
         const { size } = await handle.stat();
         const { offset, length } = range ?? { offset: 0, length: size };
         if (offset + length > size) throw new CorruptError('object: shorter than it should be');
-        const bytes = Buffer.allocUnsafe(length);
+        const bytes = range?.into?.subarray(0, length) ?? Buffer.allocUnsafe(length);
         for (let done = 0; done < length; ) {
           const { bytesRead } = await handle.read(bytes, done, length - done, offset + done);
           if (bytesRead === 0) throw new CorruptError('object: shorter than it should be');

@@ -14,8 +14,8 @@ import { type Disk, refusalsOfUse, sameDisk } from '../domain/disk.ts';
 import { errnoOf, Failure } from '../domain/failure.ts';
 import { KIB, MIB } from '../domain/units.ts';
 import { discoverDisks, type RolePaths, readDisk } from './block-device.ts';
+import { alignedBuffer } from './direct-memory.ts';
 import { DRIVE_LABEL_FILE, type DriveVolume } from './drive-volume.ts';
-import { alignedBuffer } from './system-calls.ts';
 
 const write = promisify(writeCall);
 const read = promisify(readCall);

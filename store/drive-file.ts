@@ -2,7 +2,8 @@
 import { closeSync, constants, fstatSync, read } from 'node:fs';
 import { promisify } from 'node:util';
 import { errnoOf } from '../domain/failure.ts';
-import { alignedBuffer, openAt } from './system-calls.ts';
+import { alignedBuffer } from './direct-memory.ts';
+import { openAt } from './system-calls.ts';
 
 const readFrom = promisify(read);
 const SECTOR = 4096;

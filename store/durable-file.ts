@@ -18,7 +18,8 @@ import path from 'node:path';
 import { threadId } from 'node:worker_threads';
 import { errnoOf } from '../domain/failure.ts';
 import { MIB } from '../domain/units.ts';
-import { alignedBuffer, renameNew } from './system-calls.ts';
+import { alignedBuffer } from './direct-memory.ts';
+import { renameNew } from './system-calls.ts';
 
 const FILE_MODE = 0o600;
 const LEFTOVER = /^\.[a-z0-9-]+\.writing$/;

@@ -29,6 +29,8 @@ export interface StoredName {
 export interface ByteRange {
   readonly offset: number;
   readonly length: number;
+  /** Memory that may be used, at least as long: the answer is then a view of its beginning. */
+  readonly into?: Buffer;
 }
 
 export interface ObjectStore {

@@ -248,11 +248,12 @@ export function dropCache(fd: number): void {
   if (errno !== 0) throw new SystemCallError('posix_fadvise', errno);
 }
 
-/** Memory that direct reads and writes accept: its address is a multiple of `alignment`. */
-export function alignedBuffer(bytes: number, alignment: number): Buffer {
-  const room = Buffer.allocUnsafeSlow(bytes + alignment);
-  const over = Number(koffi.address(room) % BigInt(alignment));
-  return room.subarray(alignment - over, alignment - over + bytes);
+/** Bytes of a page of memory, as of the page cache. */
+export const pageBytes: () => number = libc.func('int getpagesize()');
+
+/** Where bytes lie in memory. */
+export function addressOf(bytes: Uint8Array): bigint {
+  return koffi.address(bytes);
 }
 
 /** As open(2), below the directory `dir`; never follows a link at the end. @returns the descriptor */

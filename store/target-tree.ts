@@ -11,7 +11,7 @@
  * Paths are relative to the root, raw bytes, of any length. Synchronous, for threads; each thread opens
  * its own. Errors carry an errno's name in `code`. Access times and birth times are not put back.
  */
-import { closeSync, constants, ftruncateSync, openSync, readdirSync, writeSync } from 'node:fs';
+import { closeSync, constants, ftruncateSync, openSync, readdirSync } from 'node:fs';
 import { errnoOf } from '../domain/failure.ts';
 import { CorruptError } from '../format/cursor.ts';
 import { type EntryStatus, statusAt, statusOf } from './source-tree.ts';
@@ -265,11 +265,6 @@ export class TargetTree {
       closeSync(fd);
     }
   }
-}
-
-/** Writes all of `bytes` into a file at `position`. */
-export function writeAt(fd: number, bytes: Uint8Array, position: number): void {
-  for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, bytes.length - done, position + done);
 }
 
 /** Gives a file its length; what was not written below it is a hole. */

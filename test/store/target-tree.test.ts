@@ -28,7 +28,8 @@ import {
   statusAt,
 } from '../../store/source-tree.ts';
 import { type Attributes, finishFile, type Loss } from '../../store/target-attributes.ts';
-import { closeTarget, setLength, TargetTree, writeAt } from '../../store/target-tree.ts';
+import { writeAt } from '../../store/target-file.ts';
+import { closeTarget, setLength, TargetTree } from '../../store/target-tree.ts';
 
 const dir = mkdtempSync(path.join(tmpdir(), 'seedship-target-'));
 const root = process.getuid?.() === 0;
