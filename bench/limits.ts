@@ -19,7 +19,7 @@ import { Programs } from './programs.ts';
 
 const STEPS = ['read', 'hash', 'compress', 'seal', 'open again', 'name', 'write'] as const;
 type Step = (typeof STEPS)[number];
-const LEVEL = 3;
+const LEVEL = 2;
 const SLICE = 128 * KIB;
 const SELF = fileURLToPath(import.meta.url);
 

@@ -53,7 +53,7 @@ export class FrameSealer {
 
   #level = 0;
 
-  /** @param level zstd level; 3 is the measured optimum of time and size */
+  /** @param level zstd level */
   constructor(level: number) {
     this.level = level;
   }

@@ -29,7 +29,8 @@ const FOLLOW_MS = 250;
 
 export interface PassParts extends GroundParts {
   readonly ground: BackupGround;
-  readonly session: Session;
+  /** For those who write; the walk does not wait for it. */
+  readonly session: Promise<Session>;
   readonly catalog: CatalogWriter;
 }
 
@@ -59,16 +60,15 @@ export async function runPass(parts: PassParts): Promise<PassOutcome> {
     ground.order?.add(object);
   };
   const threads = task.threads ?? availableParallelism();
-  const pool = new CutPool(
-    { table: tableParts, pack: packParts(parts, 'data', gate), chunkerKey: parts.putKey.chunkerKey },
-    threads,
-    onPacked,
+  const { chunkerKey } = parts.putKey;
+  const cutting = packParts(parts, 'data', gate).then((pack) => ({ table: tableParts, pack, chunkerKey }));
+  cutting.catch(() => {}); // a backup that cuts nothing does not ask; the trees always do
+  const pool = new CutPool(cutting, threads, onPacked);
+  const treePack = packParts(parts, 'tree', gate).then(
+    (pack) => new PackWriter(pack, onPacked, () => waitAtGate(gate)),
   );
-  const trees = new TreeWriter({
-    pack: new PackWriter(packParts(parts, 'tree', gate), onPacked, () => waitAtGate(gate)),
-    table,
-    catalog,
-  });
+  treePack.catch(() => {}); // asked for at the end
+  const trees = new TreeWriter({ pack: treePack, table, catalog });
   spool = openGate(parts, gate);
   const { lost } = ground;
   const isStored = (id: Uint8Array): boolean => (task.to.kind === 'staging' || lost?.has(id) ? table.has(id) : true);
@@ -114,14 +114,15 @@ async function recover({ lost, catalog }: BackupGround, trees: TreeWriter, table
   return [...gone];
 }
 
-function packParts(
+async function packParts(
   { task, session, actor, putKey, place }: PassParts,
   kind: 'data' | 'tree',
   gate: SharedArrayBuffer,
-): PackParts {
+): Promise<PackParts> {
+  const { key, wrap } = await session;
   const keys = {
-    sessionKey: session.key,
-    wrap: session.wrap,
+    sessionKey: key,
+    wrap,
     recipientId: recipientId(actor.credentials.restoreRecipient),
     indexKey: putKey.indexKey,
   };

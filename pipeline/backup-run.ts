@@ -19,7 +19,7 @@ import { digestOf } from '../format/digest.ts';
 import { signPackSet } from '../format/pack-set.ts';
 import { type PointHead, pointLabel, signPoint } from '../format/recovery-point.ts';
 import { signRepair } from '../format/repair.ts';
-import { newSession, recipientId } from '../format/session.ts';
+import { recipientId, type Session } from '../format/session.ts';
 import type { StoredObject } from '../format/stored-object.ts';
 import type { DirectoryStore } from '../store/directory-store.ts';
 import { makeDirectoryDurable } from '../store/durable-file.ts';
@@ -51,11 +51,17 @@ const DELTA_OBJECTS_MIN = 256;
 
 type Outcome = Omit<BackupResult, 'receipt'>;
 
+export interface BackupCall {
+  /** For the restore recipient of whoever backs up, while it is being made. */
+  readonly session: Promise<Session>;
+  readonly report: (progress: Progress) => void;
+}
+
 /** Backs up and commits; an attempt that finds the receipt returns it. @throws Failure by name */
 export async function runBackup(
   task: BackupTask,
   secrets: ChildSecrets,
-  report: (progress: Progress) => void,
+  { session, report }: BackupCall,
 ): Promise<BackupResult> {
   const actor = actorOf(secrets, task.vaultId);
   const { putKey } = actor.credentials;
@@ -75,7 +81,7 @@ export async function runBackup(
       return { ...found.body, receipt: found.receipt };
     }
     const scratch = freshScratchDirectory(backupStatePath('scratch', task));
-    const result = await backUp({ task, secrets, actor, putKey, place, scratch, report });
+    const result = await backUp({ task, secrets, actor, putKey, place, scratch, report }, session);
     removeScratch(scratch);
     return result;
   } finally {
@@ -83,13 +89,12 @@ export async function runBackup(
   }
 }
 
-async function backUp(parts: GroundParts): Promise<BackupResult> {
+async function backUp(parts: GroundParts, session: Promise<Session>): Promise<BackupResult> {
   const { task, actor, place } = parts;
   const startedMs = Date.now();
   await place.sweep(0);
   const ground = await findGround(parts);
   if (task.to.kind === 'spool') await clearSpool(place, ground.catalog?.state);
-  const session = await newSession([actor.credentials.restoreRecipient]);
   const sequence = (ground.predecessor?.sequence ?? 0) + 1;
   const directory = backupStatePath('catalog', task);
   const catalog = new CatalogWriter(directory, generationName(sequence, task.run));
@@ -139,8 +144,9 @@ interface Statement {
 }
 
 async function state(parts: PassParts, pass: PassOutcome, sequence: number): Promise<Statement> {
-  const { task, actor, place, ground, session, putKey } = parts;
+  const { task, actor, place, ground, putKey } = parts;
   const { signer, trust } = actor;
+  const session = await parts.session;
   const fresh: StoredObject[] = [...ground.index.packs];
   const statedBy: string[] = [];
   for (const part of ground.index.parts()) {

@@ -6,7 +6,7 @@
 import { dieWithParent } from '../store/system-calls.ts';
 import type { ChildMessage, ChildOrder } from './child.ts';
 import { failureMessage } from './child-failure.ts';
-import type { ChildResult, ChildSecrets, ChildTask, Progress } from './child-tasks.ts';
+import type { BackupTask, ChildResult, ChildSecrets, ChildTask, Progress } from './child-tasks.ts';
 import { onWaited } from './waiting.ts';
 
 /** Often enough for a bar that moves, seldom enough to cost nothing. */
@@ -34,7 +34,7 @@ process.stdout.end(() => process.exit(0));
 async function perform(task: ChildTask, secrets: ChildSecrets): Promise<ChildResult> {
   switch (task.kind) {
     case 'backup':
-      return (await import('./backup-run.ts')).runBackup(task, secrets, report);
+      return backUp(task, secrets);
     case 'restore':
       return (await import('./restore-run.ts')).runRestore(task, secrets, report);
     case 'erase':
@@ -42,6 +42,12 @@ async function perform(task: ChildTask, secrets: ChildSecrets): Promise<ChildRes
     case 'transfer':
       return (await import('./transfer.ts')).runTransfer(task, secrets, report);
   }
+}
+
+async function backUp(task: BackupTask, secrets: ChildSecrets): Promise<ChildResult> {
+  const session = (await import('./session-maker.ts')).beginSession(secrets);
+  session.catch(() => {}); // whoever needs it hears of it
+  return (await import('./backup-run.ts')).runBackup(task, secrets, { session, report });
 }
 
 function report(progress: Progress): void {

@@ -79,19 +79,21 @@ const TASKS_A_THREAD = 2;
 const QUEUE_MAX = 24;
 
 export class CutPool {
-  readonly #parts: Omit<ThreadParts, 'number'>;
+  readonly #parts: Promise<Omit<ThreadParts, 'number'>>;
   readonly #count: number;
   readonly #onPacked: (object: PackedObject) => void;
   readonly #threads: { worker: Worker; busy: number }[] = [];
   readonly #queue: CutTask[] = [];
   readonly #waiting = new Map<number, (answers: readonly FileAnswer[], bytes: number) => void>();
+  #starting = false;
   #tasks = 0;
   #ended = 0;
   #failure: unknown;
   #wake: (() => void) | undefined;
 
+  /** @param parts once the session is made; tasks wait for it */
   constructor(
-    parts: Omit<ThreadParts, 'number'>,
+    parts: Promise<Omit<ThreadParts, 'number'>>,
     threads: number | undefined,
     onPacked: (object: PackedObject) => void,
   ) {
@@ -137,7 +139,8 @@ export class CutPool {
   }
 
   #send(task: CutTask, onAnswer: (answers: readonly FileAnswer[], bytes: number) => void): void {
-    if (this.#threads.length === 0) for (let number = 0; number < this.#count; number++) this.#start(number);
+    if (!this.#starting) this.#parts.then((parts) => this.#begin(parts)).catch((error: unknown) => this.#fail(error));
+    this.#starting = true;
     this.#waiting.set(task.task, onAnswer);
     this.#queue.push(task);
     this.#pump();
@@ -154,8 +157,12 @@ export class CutPool {
     }
   }
 
-  #start(number: number): void {
-    const parts: ThreadParts = { number, ...this.#parts };
+  #begin(parts: Omit<ThreadParts, 'number'>): void {
+    for (let number = 0; number < this.#count; number++) this.#start({ number, ...parts });
+    this.#pump();
+  }
+
+  #start(parts: ThreadParts): void {
     const worker = new Worker(threadUrl(), {
       workerData: parts,
       resourceLimits: { maxYoungGenerationSizeMb: 8, maxOldGenerationSizeMb: 96 },

@@ -10,7 +10,7 @@ import type { PackWriter } from './pack-writer.ts';
  * Records gather into frames; frames are written in order, one at a time, while the walk goes on.
  */
 export class TreeWriter {
-  readonly #pack: PackWriter;
+  readonly #pack: Promise<PackWriter>;
   readonly #table: ChunkTable;
   readonly #catalog: CatalogWriter;
   #frame = Buffer.allocUnsafe(FRAME_BYTES_MAX);
@@ -19,7 +19,8 @@ export class TreeWriter {
   #writing: Promise<void> = Promise.resolve();
   #failure: unknown;
 
-  constructor(parts: { pack: PackWriter; table: ChunkTable; catalog: CatalogWriter }) {
+  /** @param parts the packs once their session is made */
+  constructor(parts: { pack: Promise<PackWriter>; table: ChunkTable; catalog: CatalogWriter }) {
     this.#pack = parts.pack;
     this.#table = parts.table;
     this.#catalog = parts.catalog;
@@ -48,7 +49,7 @@ export class TreeWriter {
   async end(): Promise<void> {
     this.#flush();
     await this.settled();
-    await this.#pack.end();
+    await (await this.#pack).end();
   }
 
   #flush(): void {
@@ -58,7 +59,7 @@ export class TreeWriter {
     this.#fill = 0;
     this.#chunks = [];
     this.#writing = this.#writing
-      .then(() => this.#pack.add(plain, chunks))
+      .then(async () => (await this.#pack).add(plain, chunks))
       .catch((error: unknown) => {
         this.#failure ??= error;
       });
