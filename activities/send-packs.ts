@@ -2,7 +2,7 @@
  * Objects on their way to the vault, and the point that claims them.
  *
  *   statePoint   source: point, pack set and index go ahead over the line; a point states a claim
- *   sendPacks    source: a spool is drained while it fills, or lost objects are sent from staging
+ *   sendPacks    source: a spool is drained while it fills, and its point stated; or lost objects are sent from staging
  *                vault worker: landing is copied
  *
  * Every object's name is recomputed on the way, and the receipt stands in the vault.
@@ -17,6 +17,7 @@ import { isPlace } from '../store/directory-store.ts';
 import { folderOf } from '../store/object-store.ts';
 import { pointName } from '../store/places.ts';
 import { type HostValues, Site } from './open-site.ts';
+import { spoolFilled } from './spool-watch.ts';
 import { spoolDirectory, waypointAt } from './stage-backup.ts';
 
 /** The source's activities. */
@@ -56,7 +57,9 @@ export function sending(values: HostValues): Pick<SourceSteps, 'statePoint' | 's
         machine,
         protection: from.protection,
         stateDirectory: values.stateDirectory,
+        ...(request.claim && { claim: true }),
       };
+      await spoolFilled(task.directory, { run: request.run, step: from.stageStep });
       return sent(request, await site.run(task));
     },
   };
@@ -108,6 +111,7 @@ function objectsOf({ packSet, ranges }: SendRequest): Objects {
 }
 
 function sent({ run, step }: SendRequest, result: TransferResult): SentPacks {
-  const { receipt, objects, bytes, missing, damaged, missingRanges } = result;
-  return { run, step, receipt, objects, bytes, missing: missing + damaged, missingRanges };
+  const { receipt, objects, bytes, missing, damaged, missingRanges, stated } = result;
+  const answer = { run, step, receipt, objects, bytes, missing: missing + damaged, missingRanges };
+  return stated ? { ...answer, stated } : answer;
 }

@@ -98,6 +98,8 @@ export interface SentPacks extends Receipt {
   readonly missing: number;
   /** Where they stand in the pack set; neighbours merged until there are at most 256 ranges. */
   readonly missingRanges: readonly ObjectRange[];
+  /** The backup's point was stated with them; a host of an older release does not, and says nothing. */
+  readonly stated?: boolean;
 }
 
 /** A set read back from the vault, byte by byte; the receipt is signed by the vault worker. */

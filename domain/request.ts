@@ -89,6 +89,8 @@ export interface SendRequest extends StepRequest {
   readonly ranges?: readonly ObjectRange[];
   /** Only directories' records among them. */
   readonly treesOnly?: boolean;
+  /** While draining a spool: when all is there, the backup's point is stated too. */
+  readonly claim?: boolean;
 }
 
 export interface PrepareRequest extends StepRequest {

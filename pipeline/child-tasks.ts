@@ -200,6 +200,8 @@ export interface DrainTask extends Step {
   readonly to: PlaceAt;
   /** The backup's own step of the same run. */
   readonly stageStep: string;
+  /** States its point when all is there. */
+  readonly claim?: boolean;
   readonly machine: string;
   readonly protection: string;
   readonly stateDirectory: string;
@@ -252,6 +254,8 @@ export interface TransferResult {
   readonly manifest?: Digest;
   /** prepare: digest of each epoch's wrap, oldest first. */
   readonly wraps?: readonly { readonly epoch: number; readonly digest: Digest }[];
+  /** drain: the point was stated. */
+  readonly stated?: boolean;
   /** ingest: the signed list of what was taken and refused. */
   readonly copyLog?: Digest;
   readonly receipt: Digest;

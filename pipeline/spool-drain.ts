@@ -1,21 +1,23 @@
 /**
  * spool → vault, while the backup fills it. An object is removed from the spool once the vault has it
- * and the spool's journal says so: a retry of the backup then knows it without holding it. The index,
- * the pack set and the point stay for the step that states the point.
+ * and the spool's journal says so: a retry of the backup then knows it without holding it. When nothing is left,
+ * the point is stated, where the task says so: index, pack set and point go last.
  */
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { StagedBackup } from '../domain/receipt.ts';
 import type { CarriedKind, StoredObject } from '../format/stored-object.ts';
 import { preparePlace } from '../store/directory-store.ts';
 import { makeDirectoryDurable } from '../store/durable-file.ts';
 import { type ObjectStore, openStore } from '../store/object-store.ts';
-import { digestOfName, PACKS, TREES } from '../store/places.ts';
+import { digestOfName, PACKS, pointName, TREES } from '../store/places.ts';
 import type { ChildSecrets, DrainTask, Progress, TransferResult } from './child-tasks.ts';
 import { eachInFlight } from './in-flight.ts';
 import { placeOf } from './object-list.ts';
 import { backupStatePath } from './own-state.ts';
 import { acknowledge, readPackEnds } from './spool-journal.ts';
 import { actorOf, findReceipt, openPlace, writeReceipt } from './step-receipt.ts';
+import { stateClaim } from './store-mover.ts';
 import { Throttle } from './throttle.ts';
 import { waited } from './waiting.ts';
 
@@ -47,7 +49,7 @@ export async function drainSpool(
   const begun = Date.now();
   let [objects, bytes] = [0, 0];
   for (;;) {
-    const over = await findReceipt(spool, { run: task.run, step: task.stageStep }, actor.trust);
+    const over = await findReceipt<StagedBackup>(spool, { run: task.run, step: task.stageStep }, actor.trust);
     const waiting = await listSpool(spool);
     await eachInFlight(waiting, OBJECTS_IN_FLIGHT, async (object) => {
       await throttle.take(object.length);
@@ -63,16 +65,24 @@ export async function drainSpool(
       bytes += object.length;
       report({ step: 'send', bytesDone: bytes, objectsDone: objects });
     });
-    if (over && waiting.length === 0) break;
+    if (over && waiting.length === 0) {
+      if (task.claim) await stateClaim(claimOf(over.body), { from: spool, to: vault, throttle }, actor.trust);
+      break;
+    }
     const pause = Math.min(PAUSE_MOST_MS, Math.max(PAUSE_LEAST_MS, (Date.now() - begun) / 16));
     if (waiting.length === 0) await sleep(pause);
     report({ step: 'send', bytesDone: bytes, objectsDone: objects, note: 'waiting for the backup' });
     waited(); // a backup that reads unchanged files fills nothing; whether it is stuck, its own step sees
   }
   const none = { present: 0, missing: 0, damaged: 0, missingRanges: [] };
-  const outcome: Outcome = { kind: 'transfer', mode: 'drain', objects, bytes, ...none };
+  const stated = task.claim ? { stated: true } : {};
+  const outcome: Outcome = { kind: 'transfer', mode: 'drain', objects, bytes, ...none, ...stated };
   const written = await writeReceipt(vault, task, actor, outcome);
   return { ...written.body, receipt: written.receipt };
+}
+
+function claimOf({ point, packSet, repair }: StagedBackup) {
+  return { packSet, point: pointName(point.machine, point.sequence, point.digest), ...(repair && { repair }) };
 }
 
 async function listSpool(spool: ObjectStore): Promise<StoredObject[]> {

@@ -9,6 +9,7 @@
  */
 import { Failure } from '../domain/failure.ts';
 import { digestOf } from '../format/digest.ts';
+import type { Trust } from '../format/signature.ts';
 import type { StoredObject } from '../format/stored-object.ts';
 import type { ObjectStore } from '../store/object-store.ts';
 import { packSetName, parsePointName, repairName } from '../store/places.ts';
@@ -46,7 +47,7 @@ export async function sendObjects(task: SendTask, secrets: ChildSecrets, report:
       objectsTotal: listed.length,
     });
   });
-  if (task.what === 'claim' || task.what === 'all') await stateClaim(task, from, to);
+  if (task.what === 'claim' || task.what === 'all') await nameClaim(task, from, to);
   log?.close();
   if (found) return { ...found.body, receipt: found.receipt };
   const written = await writeReceipt(to, task, actor, mover.outcome(task.mode));
@@ -54,11 +55,22 @@ export async function sendObjects(task: SendTask, secrets: ChildSecrets, report:
   return { ...written.body, receipt: written.receipt };
 }
 
-async function stateClaim(task: SendTask, from: ObjectStore, to: ObjectStore): Promise<void> {
-  await copyNamed(from, to, packSetName(task.packSet), task.packSet);
-  if (task.point === undefined) return;
-  await copyNamed(from, to, task.point, parsePointName(task.point)?.digest);
-  if (task.repair !== undefined) await copyNamed(from, to, repairName(task.repair), task.repair);
+/** What a claim is of: a pack set, the point that names it, the repair that goes with it. */
+type Claim = Pick<SendTask, 'packSet' | 'point' | 'repair'>;
+
+/** States a point whose packs are there: its index first. @throws Failure of either store */
+export async function stateClaim(claim: Claim, { from, to, throttle }: Omit<Ends, 'log'>, trust: Trust): Promise<void> {
+  const mover = new StoreMover({ from, to, throttle, log: undefined });
+  const listed = await listObjects([from, to], claim.packSet, trust);
+  for (const [at, object] of listed.entries()) if (object.kind === 'index') await mover.move({ object, at });
+  await nameClaim(claim, from, to);
+}
+
+async function nameClaim({ packSet, point, repair }: Claim, from: ObjectStore, to: ObjectStore): Promise<void> {
+  await copyNamed(from, to, packSetName(packSet), packSet);
+  if (point === undefined) return;
+  await copyNamed(from, to, point, parsePointName(point)?.digest);
+  if (repair !== undefined) await copyNamed(from, to, repairName(repair), repair);
 }
 
 /** Copies a small object; one that the destination has already need not be at the source any more. */

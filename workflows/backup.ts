@@ -2,9 +2,9 @@
  * One backup over the line, fired by its schedule or by `backup now`. It is the same while a seed
  * travels: its point names the seed's packs, and becomes restorable the moment they land.
  *
- *   1 the source stages into the spool, and beside it the mover drains the spool into the vault
- *   2 the point is stated when all its own packs are there
- *   3 upkeep looks at what the vault holds, on its own time: a backup never waits for it
+ *   1 the source stages into the spool, and beside it the mover drains the spool into the vault; when all its own
+ *     packs are there the mover states the point
+ *   2 upkeep looks at what the vault holds, on its own time: a backup never waits for it
  */
 import { proxyActivities, uuid4 } from '@temporalio/workflow';
 import type { SentBackup } from '../domain/receipt.ts';
@@ -29,12 +29,14 @@ export async function backup({ vault, machine, protection, heartbeatMs }: Backup
       gate.must({ name: 'stage', queue }, () =>
         source.stageBackup({ ...of('stage'), machine, protection, time, to: from }),
       ),
-      gate.must({ name: 'send' }, () => source.sendPacks({ ...of('send'), machine, from })),
+      gate.must({ name: 'send' }, () => source.sendPacks({ ...of('send'), machine, from, claim: true })),
     ]);
     const { point, packSet } = staged;
-    await gate.must({ name: 'state', queue }, () =>
-      source.statePoint({ ...of('state'), machine, from, point, packSet }),
-    );
+    // a host of an older release only drains: its answer, which histories keep, decides, so nothing needs a patch
+    if (!sent.stated)
+      await gate.must({ name: 'state', queue }, () =>
+        source.statePoint({ ...of('state'), machine, from, point, packSet }),
+      );
     await askForUpkeep(vault, heartbeatMs);
     return { point, staged, objects: sent.objects, bytes: sent.bytes };
   });

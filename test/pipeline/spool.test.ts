@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
@@ -7,7 +7,17 @@ import { digestOf } from '../../format/digest.ts';
 import type { BackupTask, DrainTask } from '../../pipeline/child-tasks.ts';
 import { acknowledge, acknowledgedPacks, readPackEnds } from '../../pipeline/spool-journal.ts';
 import { preparePlace } from '../../store/directory-store.ts';
-import { anotherMachine, newTestVault, packsIn, perform, stagingTask, type TestVault, Workbench } from './fixture.ts';
+import { INDEXES, packSetName } from '../../store/places.ts';
+import {
+  anotherMachine,
+  newTestVault,
+  packsIn,
+  perform,
+  pointName,
+  stagingTask,
+  type TestVault,
+  Workbench,
+} from './fixture.ts';
 
 const BYTES_MAX = 40 * MIB;
 let vault: TestVault;
@@ -65,6 +75,24 @@ describe('a backup through a spool', () => {
     expect(drained.objects).toBe(result.addedObjects);
     expect(packsIn(bench.at('spool')).size).toBe(0);
     expect(packsIn(bench.at('vault')).size).toBe(result.addedObjects);
+  });
+
+  test('has its point stated, index and set with it, by a mover that is asked to, once', async () => {
+    const source = bench.makeDirectory('claimed');
+    writeFileSync(path.join(source, 'file'), noise(3 * MIB, 41));
+    const task = spoolTask(source, { protection: 'claimed' });
+    const drain = drainTask(task);
+    const result = await perform(task, vault.secrets);
+    const point = bench.at('vault', pointName(result));
+    expect((await perform(drain, vault.secrets)).stated).toBeUndefined();
+    expect(existsSync(point)).toBe(false);
+    const claimed = await perform({ ...drain, step: 'send-again', claim: true }, vault.secrets);
+    expect(claimed.stated).toBe(true);
+    expect(existsSync(point)).toBe(true);
+    expect(existsSync(bench.at('vault', packSetName(result.packSet)))).toBe(true);
+    expect(readdirSync(bench.at('vault', INDEXES)).length).toBeGreaterThan(0);
+    const again = await perform({ ...drain, step: 'send-again', claim: true }, vault.secrets);
+    expect(again).toEqual(claimed);
   });
 
   test('killed half way it sends what is missing, and nothing that the vault has', async () => {

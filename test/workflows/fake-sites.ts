@@ -123,7 +123,7 @@ export class FakeSites {
         skippedFiles: 0,
       }),
       statePoint: async ({ run, step, point }) => ({ ...signed, run, step, point }),
-      sendPacks: async ({ run, step, ranges }) => ({
+      sendPacks: async ({ run, step, ranges, claim }) => ({
         ...signed,
         run,
         step,
@@ -131,6 +131,7 @@ export class FakeSites {
         bytes: this.objects * OBJECT_BYTES,
         missing: 0,
         missingRanges: [],
+        ...(claim && { stated: true }),
       }),
       observeVault: async () => ({ receipt: digest(3), points: 1, restorable: 1, objects: this.objects }),
       prepareDrive: async ({ run, step, drive, host, ranges, capacityBytes }) => {

@@ -52,7 +52,17 @@ describe('a backup', () => {
       args: [{ vault, machine, protection, heartbeatMs }],
     });
 
-  test('stages and sends side by side, and states its point when both are done', async () => {
+  test('stages and sends side by side, and the mover states its point', async () => {
+    const { sites } = stage;
+    const handle = await backUp('0');
+    expect(await handle.result()).toMatchObject({ objects: sites.objects });
+    expect(sites.asked('statePoint')).toEqual([]);
+    expect(sites.asked('sendPacks')).toMatchObject([{ claim: true, from: { kind: 'spool' } }]);
+    await closed(upkeepId(vault));
+    expect(sites.asked('observeVault')).toHaveLength(1);
+  });
+
+  test('whose mover is of an older release, and only drains, has its point stated when both are done', async () => {
     const { sites } = stage;
     const order: string[] = [];
     let drained = () => {};
@@ -106,7 +116,7 @@ describe('a backup', () => {
   });
 
   test('asks in its own workflow, and shows it in the lists', async () => {
-    stage.sites.behaviour.statePoint = async () => {
+    stage.sites.behaviour.sendPacks = async () => {
       throw attention('StorageRefused', 'the vault refuses this machine');
     };
     const handle = await backUp('3');
