@@ -11,8 +11,8 @@ import { EventWatch } from './event-watch.ts';
 import type { Invocation } from './invocation.ts';
 import { failingLine, underWay } from './under-way.ts';
 
-/** Between two looks, when nothing happens: an eighth of the time gone by, so that long work is not disturbed. */
-const [LOOK_LEAST_MS, LOOK_MOST_MS] = [SECOND / 10, SECOND];
+/** Between two looks, when nothing happens: each costs worker and server more than the bar that it moves is worth. */
+const LOOK_MS = SECOND / 2;
 /** A server that restarts is back in seconds; a follower need not end for that. */
 const PATIENCE_MS = 60 * SECOND;
 
@@ -43,8 +43,7 @@ export async function follow(call: Invocation, temporal: TemporalClient, work: F
   process.once('SIGINT', detach);
   const seconds = Number(call.text('timeout') ?? Number.POSITIVE_INFINITY);
   if (!(seconds >= 0)) throw new Failure('Usage', '--timeout is no number of seconds');
-  const begun = Date.now();
-  const deadline = begun + seconds * SECOND;
+  const deadline = Date.now() + seconds * SECOND;
   let lost = 0;
   const events = new EventWatch(temporal, work.workflowId);
   const told = new Set<string>(); // a step that fails the same way again is no news
@@ -67,8 +66,7 @@ export async function follow(call: Invocation, temporal: TemporalClient, work: F
         if (Date.now() - lost > PATIENCE_MS) throw error;
       }
       if (Date.now() >= deadline) throw timedOut(call, work.workflowId);
-      const pause = Math.min(LOOK_MOST_MS, Math.max(LOOK_LEAST_MS, (Date.now() - begun) / 8));
-      await events.pause(pause, detached.signal);
+      await events.pause(LOOK_MS, detached.signal);
     }
   } finally {
     events.close();

@@ -9,7 +9,7 @@ import { NAME_RULES, parseName } from '../domain/names.ts';
 import type { Checkpoint, DatacenterRecord, JobRecord, ProtectionRecord } from '../domain/record.ts';
 import { type SeedingRequest, seedingId } from '../domain/seeding-job.ts';
 import { queueOf } from '../domain/site.ts';
-import { checkStagingSpace } from '../domain/staging-space.ts';
+import { checkStagingSpace, stagingNeeds } from '../domain/staging-space.ts';
 import { formatSize } from '../domain/units.ts';
 import { digestOf } from '../format/digest.ts';
 import { openItems } from '../format/protection-items.ts';
@@ -18,7 +18,7 @@ import { preparePlace } from '../store/directory-store.ts';
 import type { MachineState } from '../store/machine-state.ts';
 import { requestName } from '../store/places.ts';
 import { appendRecord, findRecord, readDatacenter, readRecords } from '../store/records.ts';
-import { freeBytesOf, measureTrees } from '../store/tree-measure.ts';
+import { boundOfTrees, freeBytesOf, measureTrees } from '../store/tree-measure.ts';
 import { landingPlace, nearestFirst } from './datacenters.ts';
 import { handOver, uiPage } from './follow.ts';
 import type { Invocation } from './invocation.ts';
@@ -249,10 +249,13 @@ async function checkSpace(
   const { indexKey } = putKey;
   const { items } = openItems(Buffer.from(body.sealed, 'base64'), { indexKey, protection: body.name });
   await preparePlace(folder);
+  const free = freeBytesOf(folder);
+  const bound = boundOfTrees(items);
+  if (bound && stagingNeeds(bound, stagedBytesMax) <= free) return;
   const show = ({ bytes, entries }: { bytes: number; entries: number }) =>
     call.print.talk(`Measuring: ${formatSize(bytes)} in ${entries.toLocaleString('en')} files and folders so far`);
   const [needed, staged] = [await measureTrees(items, show), await measureTrees([folder])];
-  checkStagingSpace(needed, freeBytesOf(folder), { stagedBytes: staged.bytes, stagedBytesMax });
+  checkStagingSpace(needed, free, { stagedBytes: staged.bytes, stagedBytesMax });
 }
 
 /** The landing container by a name every host resolves for itself; proved to be there and to take what is put. */

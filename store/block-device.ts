@@ -342,6 +342,11 @@ function mountTable(): Mount[] {
     });
 }
 
+/** Where anything is mounted. */
+export function mountPoints(): string[] {
+  return mountTable().map(({ at }) => at);
+}
+
 function unescaped(field: string): string {
   return field.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
 }
