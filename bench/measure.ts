@@ -3,6 +3,7 @@ import { closeSync, lstatSync, openSync, readdirSync, writeFileSync } from 'node
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
+  diskRequests,
   machineSeconds,
   ProcessWatch,
   reapedSeconds,
@@ -14,6 +15,8 @@ import { type Environment, type Programs, told } from './programs.ts';
 
 const CHILD = 'pipeline/child-entry.js';
 const SETTLE_MS = 2000;
+/** Its threads write to the disk what a command has left in memory: that is nobody else's work. */
+const KERNEL = [2];
 /** More than this of foreign or stolen time, and more than a tenth of the clock, makes a run noisy. */
 const NOISE_SECONDS = 2;
 const NOISE_SHARE = 0.1;
@@ -26,7 +29,10 @@ export interface Measured {
   readonly tool: string;
   readonly operation: string;
   readonly round: number;
+  /** Until what was written is on the medium: the command, and then `sync`. */
   readonly wallSeconds: number;
+  /** Of that, `sync`: nearly nothing for one that has flushed its files itself. */
+  readonly flushSeconds: number;
   /** User and system, of the command and of everything it makes others do: workers, children, servers. */
   readonly cpuSeconds: number;
   /** Of the one process that moves the bytes. */
@@ -73,6 +79,7 @@ export async function measure(run: Run, programs: Programs): Promise<Measured> {
     own: process.cpuUsage(),
     reaped: reapedSeconds(),
     machine: machineSeconds(),
+    kernel: treeSeconds(KERNEL),
   };
   const begun = performance.now();
   const child = programs.start(run.command, run.environment, ['ignore', log, log]);
@@ -80,8 +87,11 @@ export async function measure(run: Run, programs: Programs): Promise<Measured> {
   const workers = tool === OURS ? run.servers : []; // others only use them
   const watch = new ProcessWatch(() => [...workers, ...(child.pid === undefined ? [] : [child.pid])]);
   const status = await programs.ended(child).finally(() => watch.stop());
-  const wallSeconds = (performance.now() - begun) / 1000;
+  const commandSeconds = (performance.now() - begun) / 1000;
   const seen = watch.stop();
+  await programs.run(['sync']);
+  const wallSeconds = (performance.now() - begun) / 1000;
+  const flushSeconds = wallSeconds - commandSeconds;
   if (status !== 0) throw new Error(`${tool}, ${operation}: ended with ${status}; see ${run.log}`);
   const reaped = reapedSeconds() - before.reaped;
   const cpuSeconds = treeSeconds(run.servers, run.apart) - before.tree + reaped;
@@ -92,11 +102,28 @@ export async function measure(run: Run, programs: Programs): Promise<Measured> {
     before.machine.busy -
     reaped -
     (treeSeconds(run.servers) - before.servers) -
+    (treeSeconds(KERNEL) - before.kernel) -
     (own.user + own.system) / 1e6;
   const stolenSeconds = machine.stolen - before.machine.stolen;
   const noise = { foreignSeconds, stolenSeconds, noisy: isNoisy({ wallSeconds, foreignSeconds, stolenSeconds }) };
   const memory = tool === OURS ? memoryOf(seen) : { peakBytes: peakOf(seen) };
-  return { tool, operation, round, wallSeconds, cpuSeconds, ...memory, ...noise };
+  return { tool, operation, round, wallSeconds, flushSeconds, cpuSeconds, ...memory, ...noise };
+}
+
+/** Fewer requests than this in a look is a disk at rest. */
+const QUIET_REQUESTS = 50;
+const QUIET_LOOKS = 3;
+const LOOKS_MAX = 90;
+
+/** After much was deleted: waits until the disk has been told (discard) and rests, three minutes at most. */
+export async function diskSettled(programs: Programs): Promise<void> {
+  await programs.run(['sync']);
+  for (let [looks, quiet, before] = [0, 0, diskRequests()]; looks < LOOKS_MAX && quiet < QUIET_LOOKS; looks += 1) {
+    await sleep(SETTLE_MS);
+    const now = diskRequests();
+    quiet = now - before < QUIET_REQUESTS ? quiet + 1 : 0;
+    before = now;
+  }
 }
 
 /** Whether others had so much of the machine meanwhile that the figures say little. */

@@ -107,6 +107,12 @@ export function machineSeconds(): { busy: number; stolen: number } {
   return { busy: user + nice + system + interrupt + softInterrupt, stolen };
 }
 
+/** Requests of all disks so far: reads, writes, discards (Documentation/admin-guide/iostats.rst). */
+export function diskRequests(): number {
+  const lines = (textOf('/proc/diskstats') ?? '').split('\n').map((line) => line.trim().split(/\s+/).map(Number));
+  return lines.reduce((sum, fields) => sum + (fields[3] ?? 0) + (fields[7] ?? 0) + (fields[14] ?? 0), 0);
+}
+
 /** The processes and all that descend from them. */
 export function treeBelow(roots: readonly number[]): number[] {
   const children = (pid: number): number[] => {

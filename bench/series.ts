@@ -6,7 +6,16 @@
  */
 import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { bytesBelow, differencesOf, type Measured, measure, OPERATIONS, type Operation, OURS } from './measure.ts';
+import {
+  bytesBelow,
+  differencesOf,
+  diskSettled,
+  type Measured,
+  measure,
+  OPERATIONS,
+  type Operation,
+  OURS,
+} from './measure.ts';
 import { PEERS, PeerSide } from './peers.ts';
 import { type Programs, told } from './programs.ts';
 import type { Report } from './report.ts';
@@ -91,6 +100,7 @@ export class Series {
     for (const side of this.#sides) side.forget(round);
     for (const name of readdirSync(this.#at()).filter((one) => one.startsWith('back-')))
       rmSync(this.#at(name), { recursive: true, force: true });
+    await diskSettled(this.#order.programs);
   }
 
   /** One after the other; who begins changes from round to round. */

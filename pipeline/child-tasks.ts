@@ -102,6 +102,8 @@ export interface RestoreTask extends Omit<Step, 'run' | 'step'> {
   /** Machine state: the plan of a restore that goes on lies here. */
   readonly stateDirectory: string;
   readonly threads?: number;
+  /** How much is planned before writing begins; for tests. */
+  readonly batchPieces?: number;
 }
 
 export interface RestoreResult {

@@ -126,7 +126,7 @@ export class FilePlanner {
     let pieceStart = 0;
     for (const [fileOffset, pieceLength] of extents) {
       const place = { pack, frame, chunkStart: offset, chunkLength: length, pieceStart, pieceLength, fileOffset };
-      plan.pieces.add(encodePiece({ ...place, ...of }));
+      plan.addPiece(encodePiece({ ...place, ...of }));
       plan.counts.bytes += pieceLength;
       pieceStart += pieceLength;
     }
@@ -144,7 +144,7 @@ export class FilePlanner {
     const { tree, plan } = this.#parts;
     try {
       const fd = tree.openFile(file.temporary, 'write');
-      plan.again = true;
+      plan.noteBegun();
       return fd;
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return undefined;

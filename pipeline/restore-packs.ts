@@ -13,8 +13,8 @@ import type { ChunkLookup } from './chunk-lookup.ts';
 import { eachInFlight } from './in-flight.ts';
 import type { RestoreLosses } from './restore-losses.ts';
 import { decodePiece, type PlanSpot } from './restore-piece.ts';
-import type { RestorePlan } from './restore-plan.ts';
-import { type FrameOrder, type RestorePool, RUN_BYTES, type RunAnswer } from './restore-pool.ts';
+import type { Batch, RestorePlan } from './restore-plan.ts';
+import { type BatchShare, type FrameOrder, type RestorePool, RUN_BYTES, type RunAnswer } from './restore-pool.ts';
 import { isLost } from './restore-walk.ts';
 import type { PackReader, StoredPack } from './stored-pack.ts';
 import type { Throttle } from './throttle.ts';
@@ -36,6 +36,12 @@ export interface RestorePacksParts {
   readonly report: (progress: Progress) => void;
 }
 
+/** Who writes a pack's files, and what all writers of a batch share. */
+interface Hand {
+  readonly thread: number;
+  readonly share: BatchShare;
+}
+
 /** What is wanted of one pack, by frame. */
 interface Group {
   readonly pack: number;
@@ -51,13 +57,15 @@ export class RestorePacks {
     this.#parts = parts;
   }
 
-  /** @throws Failure of the vault that passes by itself, or of the target that every file would meet */
-  async run(): Promise<void> {
-    const { plan, pool } = this.#parts;
-    await eachInFlight(groups(plan.pieces.sorted()), Math.max(PACKS_LEAST, pool.size), (group) => this.#group(group));
+  /** Writes a batch. @throws Failure of the vault that passes by itself, or of the target that every file would meet */
+  async run({ pieces, remaining, again }: Batch): Promise<void> {
+    const share = { remaining, again };
+    const inFlight = Math.max(PACKS_LEAST, this.#parts.pool.size);
+    await eachInFlight(groups(pieces.sorted()), inFlight, (group) => this.#group(group, share));
+    pieces.close();
   }
 
-  async #group(group: Group): Promise<void> {
+  async #group(group: Group, share: BatchShare): Promise<void> {
     const { lookup, reader, pool } = this.#parts;
     const object = lookup.packs[group.pack];
     const thread = pool.choose();
@@ -67,8 +75,9 @@ export class RestorePacks {
         for (const pieces of group.frames.values()) this.#lose(pieces, 'a pack is missing or damaged');
         return;
       }
-      const broken = await this.#frames(pack, thread, group.frames);
-      if (broken.size > 0) await this.#retry(pack, thread, broken);
+      const to = { thread, share };
+      const broken = await this.#frames(pack, to, group.frames);
+      if (broken.size > 0) await this.#retry(pack, to, broken);
       pack.release();
     } finally {
       pool.release(thread);
@@ -77,17 +86,17 @@ export class RestorePacks {
     }
   }
 
-  async #retry(pack: StoredPack, thread: number, frames: ReadonlyMap<number, Buffer[]>): Promise<void> {
+  async #retry(pack: StoredPack, to: Hand, frames: ReadonlyMap<number, Buffer[]>): Promise<void> {
     const tried = pack.rescued;
     await pack.rescue().catch(onlyLost);
-    const broken = pack.rescued && !tried ? await this.#frames(pack, thread, frames) : frames;
+    const broken = pack.rescued && !tried ? await this.#frames(pack, to, frames) : frames;
     for (const pieces of broken.values()) this.#lose(pieces, 'a pack is damaged');
   }
 
   /** @returns frames that did not verify */
   async #frames(
     pack: StoredPack,
-    thread: number,
+    { thread, share }: Hand,
     wanted: ReadonlyMap<number, Buffer[]>,
   ): Promise<Map<number, Buffer[]>> {
     const { key, headerBytes, frames } = pack.opened;
@@ -101,7 +110,8 @@ export class RestorePacks {
       const orders = run.frames
         .map((number) => this.#order(number, frames, wanted))
         .filter((order) => order !== undefined);
-      const answer = bytes && (await this.#send(thread, { key, headerBytes, bytes, start: run.start, frames: orders }));
+      const answer =
+        bytes && (await this.#send(thread, { ...share, key, headerBytes, bytes, start: run.start, frames: orders }));
       for (const number of answer ? answer.broken : run.frames) broken.set(number, wanted.get(number) ?? []);
     }
     return broken;
@@ -157,7 +167,7 @@ export class RestorePacks {
     report({
       step: 'restore',
       bytesDone: this.#bytesDone,
-      bytesTotal: plan.counts.bytes,
+      ...(plan.isWhole && { bytesTotal: plan.counts.bytes }),
       objectsDone: this.#packsDone,
       filesDone: plan.counts.files,
     });

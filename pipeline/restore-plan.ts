@@ -4,6 +4,7 @@
  *
  *   files         what is to be set on each file, in the order of the walk
  *   pieces        which bytes of which chunk go where, sorted by pack and frame: each is read once
+ *                 a batch; a batch is written while the next, of twice as many, is planned
  *   links         further names of files that have several
  *   directories   what is to be set on them, once nothing is made in them any more
  *
@@ -12,7 +13,7 @@
  */
 
 import type { TreeEntry } from '../format/tree.ts';
-import { ScratchFile } from '../store/scratch-file.ts';
+import { freshScratchDirectory, ScratchFile } from '../store/scratch-file.ts';
 import type { Attributes } from '../store/target-attributes.ts';
 import { RecordSort } from './record-sort.ts';
 import {
@@ -27,6 +28,8 @@ import {
 
 const SPOT_BYTES = 12;
 const COUNTERS_FIRST = 1024;
+/** Pieces of the first batch; the next has twice as many, up to the largest. Packs are read at most once a batch. */
+const [BATCH_FIRST, BATCH_MOST] = [16 * 1024, 1024 * 1024];
 const SLASH = Buffer.from('/');
 
 export interface PlanCounts {
@@ -54,11 +57,24 @@ export interface PlannedDirectory {
   readonly attributes: Attributes;
 }
 
+/** What can be written while the walk goes on. */
+export interface Batch {
+  readonly pieces: RecordSort;
+  /** i32 a file of several pieces: how many are still to come. For threads to share. */
+  readonly remaining: SharedArrayBuffer;
+  /** Whether any of its files is there already, begun by an earlier attempt. */
+  readonly again: boolean;
+}
+
 export class RestorePlan {
   readonly filesPath: string;
-  readonly pieces: RecordSort;
-  /** Whether anything is there already that an earlier attempt began. */
-  again = false;
+  readonly #directory: string;
+  #pieces: RecordSort;
+  readonly #batchPieces: number;
+  #batches = 0;
+  /** Whether all is planned: totals are known. */
+  isWhole = false;
+  #again = false;
   readonly counts: PlanCounts = { files: 0, directories: 0, kept: 0, conflicts: 0, bytes: 0 };
   readonly #files: ScratchFile;
   readonly #links: SpotList;
@@ -67,13 +83,44 @@ export class RestorePlan {
   #remaining = new Int32Array(COUNTERS_FIRST);
   #counters = 0;
 
-  /** @param directory empty, for this plan alone */
-  constructor(directory: string) {
+  /**
+   * @param directory empty, for this plan alone
+   * @param batchPieces of the first batch; fewer only to test
+   */
+  constructor(directory: string, batchPieces = BATCH_FIRST) {
+    this.#batchPieces = batchPieces;
+    this.#directory = directory;
     this.filesPath = `${directory}/files`;
     this.#files = ScratchFile.create(this.filesPath);
     this.#links = new SpotList(`${directory}/links`);
     this.#directories = new SpotList(`${directory}/directories`);
-    this.pieces = new RecordSort(PIECE_BYTES, directory);
+    this.#pieces = this.#newPieces();
+  }
+
+  addPiece(piece: Uint8Array): void {
+    this.#pieces.add(piece);
+  }
+
+  /** Something of the file that is planned was there already. */
+  noteBegun(): void {
+    this.#again = true;
+  }
+
+  /** Whether enough is planned to be worth writing. */
+  get isBatch(): boolean {
+    return this.#pieces.length >= Math.min(BATCH_MOST, this.#batchPieces * 2 ** this.#batches);
+  }
+
+  /** What was planned since the last one, for threads to write; `undefined` when that is nothing. Close its pieces. */
+  takeBatch(): Batch | undefined {
+    if (this.#pieces.length === 0) return undefined;
+    this.#files.flush();
+    const remaining = new SharedArrayBuffer(Math.max(1, this.#counters) * 4);
+    new Int32Array(remaining).set(this.#remaining.subarray(0, this.#counters));
+    const batch = { pieces: this.#pieces, remaining, again: this.#again };
+    this.#batches += 1;
+    [this.#pieces, this.#counters, this.#again] = [this.#newPieces(), 0, false];
+    return batch;
   }
 
   addFile(file: PlannedFile): PlanSpot {
@@ -116,14 +163,6 @@ export class RestorePlan {
     this.#remaining[counter] = pieces;
   }
 
-  /** The counters, for threads to share; and the files, for them to open. */
-  share(): SharedArrayBuffer {
-    this.#files.flush();
-    const memory = new SharedArrayBuffer(Math.max(1, this.#counters) * 4);
-    new Int32Array(memory).set(this.#remaining.subarray(0, this.#counters));
-    return memory;
-  }
-
   /** In the order they were planned. */
   *links(): Generator<PlannedLink> {
     yield* this.#links.forwards<PlannedLink>();
@@ -135,10 +174,14 @@ export class RestorePlan {
   }
 
   close(): void {
-    this.pieces.close();
+    this.#pieces.close();
     this.#files.close();
     this.#links.close();
     this.#directories.close();
+  }
+
+  #newPieces(): RecordSort {
+    return new RecordSort(PIECE_BYTES, freshScratchDirectory(`${this.#directory}/pieces-${this.#batches}`));
   }
 }
 

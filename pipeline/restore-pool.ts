@@ -8,16 +8,12 @@ import type { PlanSpot } from './restore-piece.ts';
 
 const THREADS_MAX = 8;
 /** Of sealed bytes in one run, unless a single frame is longer; two a pack are in flight at most. */
-export const RUN_BYTES = 4 * MIB;
+export const RUN_BYTES = 2 * MIB;
 
 export interface ThreadSetting {
   readonly root: string;
   /** Path of the plan's files. */
   readonly files: string;
-  /** i32 a file of several pieces: how many are still to come. */
-  readonly remaining: SharedArrayBuffer;
-  /** Whether files may be there that an earlier attempt began. */
-  readonly again: boolean;
 }
 
 export interface FrameOrder {
@@ -31,7 +27,15 @@ export interface FrameOrder {
   readonly pieces: Uint8Array;
 }
 
-export interface RunOrder {
+/** Of a batch, for all its runs. */
+export interface BatchShare {
+  /** i32 a file of several pieces: how many are still to come. */
+  readonly remaining: SharedArrayBuffer;
+  /** Whether files may be there that an earlier attempt began. */
+  readonly again: boolean;
+}
+
+export interface RunOrder extends BatchShare {
   readonly order: number;
   readonly key: Uint8Array;
   readonly headerBytes: Uint8Array;

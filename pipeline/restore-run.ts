@@ -2,8 +2,8 @@
  * A restore: from a point in a vault to a directory.
  *
  *   1  the point, its pack set and its index are read and their signatures checked
- *   2  the plan is made (restore-walk.ts): directories, links, devices; pieces of files
- *   3  packs are read once each, in order, and files written by threads (restore-packs.ts)
+ *   2  the plan is made (restore-walk.ts): directories, links, devices; pieces of files, in batches
+ *   3  packs of a batch are read in order, and files written by threads (restore-packs.ts), while the next is planned
  *   4  further names are linked, then directories get their attributes, the innermost first
  *   5  all of it is flushed to the medium
  *
@@ -41,6 +41,8 @@ import { Throttle } from './throttle.ts';
 import { TreeLoader } from './tree-loader.ts';
 
 const RESTORE_ID_DIGITS = 12;
+/** Entries planned between two looks at what the threads say: two milliseconds. */
+const ENTRIES_AT_ONCE = 64;
 
 type Report = (progress: Progress) => void;
 
@@ -123,11 +125,12 @@ class Restore {
   readonly #losses = new RestoreLosses();
   readonly #reader: PackReader;
   #seen = 0;
+  #writing: Promise<void> | undefined;
 
   constructor(parts: RestoreParts) {
     this.#parts = parts;
     this.#tree = new TargetTree(parts.task.to);
-    this.#plan = new RestorePlan(parts.directory);
+    this.#plan = new RestorePlan(parts.directory, parts.task.batchPieces);
     this.#reader = new PackReader(this.#keyring());
   }
 
@@ -135,8 +138,7 @@ class Restore {
     try {
       const lookup = await this.#openLookup();
       try {
-        await this.#makePlan(lookup);
-        if (this.#plan.pieces.length > 0) await this.#writeFiles(lookup);
+        await this.#writeFiles(lookup);
       } finally {
         lookup.close();
       }
@@ -175,29 +177,49 @@ class Restore {
     );
   }
 
-  async #makePlan(lookup: ChunkLookup): Promise<void> {
+  /** Plans, and writes what is planned beside it. */
+  async #writeFiles(lookup: ChunkLookup): Promise<void> {
+    const { task, report } = this.#parts;
+    const [plan, losses, reader] = [this.#plan, this.#losses, this.#reader];
+    const pool = new RestorePool({ root: task.to, files: plan.filesPath }, task.threads);
+    try {
+      const throttle = new Throttle(task.bytesPerSecondMax, task.line);
+      const packs = new RestorePacks({ plan, lookup, reader, pool, losses, throttle, report });
+      await this.#makePlan(lookup, packs);
+      plan.isWhole = true;
+      await this.#handOver(packs);
+      await this.#writing;
+    } finally {
+      await pool.close();
+    }
+  }
+
+  async #makePlan(lookup: ChunkLookup, packs: RestorePacks): Promise<void> {
     const { task, point, selection, id, report } = this.#parts;
     const [tree, plan, losses, rule] = [this.#tree, this.#plan, this.#losses, task.conflict];
     const loader = new TreeLoader(lookup, this.#reader);
     const files = new FilePlanner({ tree, loader, lookup, plan, losses, rule, restoreId: id });
-    const onEntry = (): void => {
+    const onEntry = (): Promise<void> | undefined => {
       this.#seen += 1;
-      report({ step: 'plan', bytesDone: 0, objectsDone: 0, filesDone: this.#seen });
+      if (!this.#writing) report({ step: 'plan', bytesDone: 0, objectsDone: 0, filesDone: this.#seen });
+      return this.#seen % ENTRIES_AT_ONCE === 0 ? this.#breathe(packs) : undefined;
     };
     await new RestoreWalk({ tree, loader, plan, files, selection, rule, losses, onEntry }).run(point.root);
   }
 
-  async #writeFiles(lookup: ChunkLookup): Promise<void> {
-    const { task, report } = this.#parts;
-    const [plan, losses, reader] = [this.#plan, this.#losses, this.#reader];
-    const remaining = plan.share();
-    const pool = new RestorePool({ root: task.to, files: plan.filesPath, remaining, again: plan.again }, task.threads);
-    try {
-      const throttle = new Throttle(task.bytesPerSecondMax, task.line);
-      await new RestorePacks({ plan, lookup, reader, pool, losses, throttle, report }).run();
-    } finally {
-      await pool.close();
-    }
+  /** Lets the threads' answers in. */
+  async #breathe(packs: RestorePacks): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+    if (this.#plan.isBatch) await this.#handOver(packs);
+  }
+
+  /** One batch is written while the next is planned. @throws what went wrong with the one before */
+  async #handOver(packs: RestorePacks): Promise<void> {
+    await this.#writing;
+    const batch = this.#plan.takeBatch();
+    if (!batch) return;
+    this.#writing = packs.run(batch);
+    this.#writing.catch(() => {}); // whoever waits for it hears of it
   }
 
   /** Nothing half is left, not even under a temporary name. */

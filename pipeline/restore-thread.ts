@@ -39,20 +39,20 @@ interface Written {
 class Writer {
   readonly #tree: TargetTree;
   readonly #files: ScratchFile;
-  readonly #remaining: Int32Array;
   readonly #opener = new FrameOpener();
-  readonly #room: TargetRoom | undefined;
+  readonly #room = new TargetRoom();
+  #remaining: Int32Array = new Int32Array(0);
+  #again = false;
   #file: { readonly position: number; readonly planned: PlannedFile } | undefined;
   #part: OpenPart | undefined;
 
-  constructor({ root, files, remaining, again }: ThreadSetting) {
+  constructor({ root, files }: ThreadSetting) {
     this.#tree = new TargetTree(Buffer.from(root));
     this.#files = ScratchFile.open(files);
-    this.#remaining = new Int32Array(remaining);
-    this.#room = again ? undefined : new TargetRoom();
   }
 
-  run({ key, headerBytes, bytes, start, frames }: RunOrder): RunAnswer {
+  run({ key, headerBytes, bytes, start, frames, remaining, again }: RunOrder): RunAnswer {
+    [this.#remaining, this.#again] = [new Int32Array(remaining), again];
     const answer: RunAnswer = { bytes: 0, files: 0, broken: [], losses: [] };
     const seal = packSeal(key, headerBytes);
     const sealed = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -118,7 +118,7 @@ class Writer {
   }
 
   #target(fd: number, { size }: PlannedFile): TargetFile {
-    return new TargetFile(fd, size, this.#room);
+    return new TargetFile(fd, size, this.#again ? undefined : this.#room);
   }
 
   #place(file: PlannedFile, spot: PlanSpot, { fd, length }: Written, answer: RunAnswer): void {

@@ -30,7 +30,8 @@ export interface WalkParts {
   readonly selection: Selection;
   readonly rule: ConflictRule;
   readonly losses: RestoreLosses;
-  readonly onEntry: () => void;
+  /** Hears of each entry; the walk waits where it has to. */
+  readonly onEntry: () => Promise<void> | undefined;
 }
 
 interface Visit {
@@ -88,7 +89,8 @@ export class RestoreWalk {
         const at = path.length === 0 ? asBuffer(entry.name) : Buffer.concat([path, Buffer.from('/'), entry.name]);
         const visit = await this.#entry(entry, at, directory, wanted);
         if (visit) below.push(visit);
-        onEntry();
+        const pause = onEntry();
+        if (pause) await pause;
       }
     } catch (error) {
       if (!isLost(error)) throw error;

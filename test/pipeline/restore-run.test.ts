@@ -91,6 +91,16 @@ describe('a restore', () => {
     expect(readdirSync(bench.at('owner-state', 'restores')).filter((name) => !name.endsWith('.lock'))).toEqual([]);
   });
 
+  test('writes in batches while it plans, and is as exact', async () => {
+    const steps = new Set<string>();
+    const task = restoreTask({ batchPieces: 32 });
+    const result = await perform(task, secrets, { onProgress: ({ step }) => steps.add(step) });
+    expect(result).toMatchObject({ mismatchCount: 0, kept: 0, conflicts: 0 });
+    expect(differences(source, restored(task))).toBe('');
+    expect(rsyncDifferences(source, restored(task))).toBe('');
+    expect(steps).toContain('restore');
+  });
+
   test('of a path brings that path and no other', async () => {
     const task = restoreTask({ paths: [`${source}/odd/crowd`, `${source}/odd/one-again`] });
     const result = await perform(task, secrets);
@@ -179,14 +189,15 @@ describe('what is in the way', () => {
 });
 
 describe('an interrupted restore', () => {
-  test('killed again and again, goes on, and is exact', async () => {
-    const task = restoreTask({ bytesPerSecondMax: 6 * MIB });
+  test.each([undefined, 64])('killed again and again, goes on, and is exact, in batches of %s', async (batchPieces) => {
+    const task = restoreTask({ bytesPerSecondMax: 6 * MIB, ...(batchPieces && { batchPieces }) });
     for (const percent of [0, 1, 5, 20, 20]) {
       const killer = new AbortController();
       const attempt = perform(task, secrets, {
         signal: killer.signal,
-        onProgress: ({ step, bytesDone, bytesTotal = 0 }) => {
-          if (step === 'restore' && bytesDone * 100 >= bytesTotal * percent) killer.abort(new Error('killed'));
+        onProgress: ({ step, bytesDone, bytesTotal }) => {
+          if (step === 'restore' && bytesTotal && bytesDone * 100 >= bytesTotal * percent)
+            killer.abort(new Error('killed'));
         },
       });
       await expect(attempt).rejects.toThrow('killed');
