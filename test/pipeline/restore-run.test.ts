@@ -44,13 +44,14 @@ let secrets: ChildSecrets;
 let source: string;
 let point: string;
 let packs: string[];
+const SOURCE_BYTES = 24_000_000;
 const bench = new Workbench('R-restore');
 
 /** A staging location has the layout of a vault: what is restored from one is restored from the other. */
 beforeAll(async () => {
   vault = await newTestVault();
   secrets = ownerSecrets(vault);
-  source = bench.makeTree('source', { files: 250, bytes: 24_000_000 });
+  source = bench.makeTree('source', { files: 250, bytes: SOURCE_BYTES });
   await preparePlace(bench.at('staging'));
   point = pointName(await perform(stagingTask(vault, bench, source, { packBytesMax: 4 * MIB }), vault.secrets));
   packs = objectsIn(bench.at('staging'), 'packs').map((name) => path.relative(bench.at('staging'), name));
@@ -195,9 +196,8 @@ describe('an interrupted restore', () => {
       const killer = new AbortController();
       const attempt = perform(task, secrets, {
         signal: killer.signal,
-        onProgress: ({ step, bytesDone, bytesTotal }) => {
-          if (step === 'restore' && bytesTotal && bytesDone * 100 >= bytesTotal * percent)
-            killer.abort(new Error('killed'));
+        onProgress: ({ step, bytesDone, bytesTotal = SOURCE_BYTES }) => {
+          if (step === 'restore' && bytesDone * 100 >= bytesTotal * percent) killer.abort(new Error('killed'));
         },
       });
       await expect(attempt).rejects.toThrow('killed');
