@@ -111,7 +111,7 @@ withBrowser('a job that waits says so on every screen:', () => {
       const address = /^web +(http\S+)/m.exec(show.stdout)?.[1] ?? '';
       const [{ tracking } = { tracking: '?' }] = (await jobs.statusOf('held')).parcels;
 
-      const goOn = jobs.freeze('control');
+      const goOn = await jobs.freeze('control');
       try {
         expect((await system.run('job', 'show', 'held')).stderr).toContain('seedship worker run control');
         const page = await ui.summary(address);

@@ -97,7 +97,7 @@ withBrowser('a stuck job says on every screen what it waits for, and typing that
       await jobs.staged('offline');
       const drive = await jobs.prepared('offline', 'o1');
       await jobs.received('offline', drive);
-      const goOn = jobs.freeze('dock');
+      const goOn = await jobs.freeze('dock');
       const attach = await jobs.told(
         'offline',
         /received drives wait to be attached/,
@@ -154,7 +154,7 @@ withBrowser('a stuck job says on every screen what it waits for, and typing that
 
       const bay = system.at('bay');
       insert(bay, right);
-      const goOn = jobs.freeze('dock');
+      const goOn = await jobs.freeze('dock');
       const [, ...words] = attach.replace('DEVICE|DIR', bay).split(' ');
       await system.must(...words, '--no-wait');
       insert(bay, other); // somebody takes the wrong one from the shelf before it is read
@@ -198,7 +198,7 @@ withBrowser('a stuck job says on every screen what it waits for, and typing that
       const staging = system.at('staging-full');
       mountTmpfs(staging, '9m');
       await jobs.protectedBy('full', 6_000_000);
-      const goOn = jobs.freeze('source'); // there is room when the job starts; somebody takes it before the first pack
+      const goOn = await jobs.freeze('source'); // there is room when the job starts; somebody takes it before the first pack
       await system.must('job', 'start', 'full', '--protection', 'full', '--staging', staging, '--no-wait');
       writeFileSync(`${staging}/film`, Buffer.alloc(5_000_000));
       goOn();

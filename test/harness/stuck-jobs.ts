@@ -157,15 +157,21 @@ export class StuckJobs {
     throw new Error(`still not protected after: ${typed.join(', ')}`);
   }
 
-  freeze(kind: string): () => void {
-    const pid = this.system.workerPid(kind);
+  async freeze(kind: string): Promise<() => void> {
+    const pid = await this.#worker(kind);
     process.kill(pid, 'SIGSTOP');
     return () => process.kill(pid, 'SIGCONT');
   }
 
+  /** One that is being started anew has no number yet, and 0 would be all of us. */
+  async #worker(kind: string): Promise<number> {
+    await eventually(() => this.system.workerPid(kind) !== 0, `the ${kind} worker does not run`);
+    return this.system.workerPid(kind);
+  }
+
   /** As `systemctl restart` would: the supervisor starts it again, and it reads its settings anew. */
   async restart(kind: string): Promise<void> {
-    const before = this.system.workerPid(kind);
+    const before = await this.#worker(kind);
     process.kill(before, 'SIGTERM');
     await eventually(
       () => ![0, before].includes(this.system.workerPid(kind)),
