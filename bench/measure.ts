@@ -64,13 +64,18 @@ export interface Run {
   readonly log: string;
   /** Nothing of any file is left in memory. */
   readonly cold: boolean;
+  /** Unless it is cold, all files below these are in memory: borg, for one, drops from it what it has read. */
+  readonly warm?: readonly string[];
 }
+
+const READ_ALL = ['sh', '-c', 'find "$@" -type f -exec cat {} + > /dev/null', 'sh'];
 
 /** Runs it on a disk that has settled. @throws Error when it does not end with 0 */
 export async function measure(run: Run, programs: Programs): Promise<Measured> {
   const { tool, operation, round } = run;
   await programs.run(['sync']);
   if (run.cold) writeFileSync('/proc/sys/vm/drop_caches', '3');
+  else if (run.warm) await programs.must([...READ_ALL, ...run.warm]);
   await sleep(SETTLE_MS);
   const log = openSync(run.log, 'a');
   const before = {

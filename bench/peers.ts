@@ -139,6 +139,11 @@ export class PeerSide {
     return this.#ground(round).repository;
   }
 
+  /** The folder that a restore reads. */
+  kept(round: number): string {
+    return this.stored(round);
+  }
+
   /** What a round has no more use for. */
   forget(): void {
     rmSync(this.#folder, { recursive: true, force: true });

@@ -158,6 +158,11 @@ export class SeedshipSide {
     return this.at(`staging-${round}`);
   }
 
+  /** The folder that a restore reads. */
+  kept(_round: number): string {
+    return this.at('vault');
+  }
+
   /** What a round has no more use for. */
   forget(round: number): void {
     for (const name of ['staging', 'drive']) rmSync(this.at(`${name}-${round}`), { recursive: true, force: true });

@@ -112,7 +112,9 @@ export class Series {
       const { command, after } = plan(side);
       if (round === 1) this.#commands.set(`${tool}, ${operation}`, this.#shown(command));
       const log = this.#at(`${tool}.log`);
-      const measured = await measure({ tool, operation, round, command, environment, servers, log, cold }, programs);
+      const warm = [operation === 'restore' ? side.kept(round) : this.#order.corpus];
+      const run = { tool, operation, round, command, environment, servers, log, cold, warm };
+      const measured = await measure(run, programs);
       this.#runs.push({ ...measured, ...(await after?.()) });
       const seconds = measured.wallSeconds.toFixed(1).padStart(7);
       say(`round ${round}  ${operation.padEnd(18)}${tool.padEnd(10)}${seconds} s${measured.noisy ? '  noisy' : ''}`);
