@@ -8,8 +8,8 @@ import type { Progress } from '../domain/receipt.ts';
 import { DirectoryStore, preparePlace } from '../store/directory-store.ts';
 import { PACKS, receiptName, TREES } from '../store/places.ts';
 
-/** Between two looks for the receipt: one stat. */
-const LOOK_MS = 25;
+/** Between two looks for the receipt, one stat each: as the mover's own pause, a sixteenth of the time gone by. */
+const [LOOK_LEAST_MS, LOOK_MOST_MS] = [25, 200];
 /** Between two looks for objects, which read some hundred folders: a tenth of the time gone by, within these. */
 const [SEARCH_LEAST_MS, SEARCH_MOST_MS] = [200, 2000];
 const WAITING: Progress = { step: 'send', bytesDone: 0, objectsDone: 0, note: 'waiting for the backup' };
@@ -31,7 +31,7 @@ export async function spoolFilled(directory: string, { run, step }: { readonly r
       if ((await holds(spool, PACKS)) || (await holds(spool, TREES))) return;
       searched = now;
     }
-    await context.sleep(LOOK_MS);
+    await context.sleep(Math.min(LOOK_MOST_MS, Math.max(LOOK_LEAST_MS, (now - begun) / 16)));
   }
 }
 

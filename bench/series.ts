@@ -82,6 +82,7 @@ export class Series {
    * (`recently_deleted`), which would be the next one's loss.
    */
   async #round(round: number): Promise<void> {
+    await diskSettled(this.#order.programs); // after the folder was made, or the last round's were deleted
     for (const side of this.#sides) await side.begin(round);
     await this.#each(round, 'first backup', (side) => ({
       command: side.firstBackup(round),
@@ -100,7 +101,6 @@ export class Series {
     for (const side of this.#sides) side.forget(round);
     for (const name of readdirSync(this.#at()).filter((one) => one.startsWith('back-')))
       rmSync(this.#at(name), { recursive: true, force: true });
-    await diskSettled(this.#order.programs);
   }
 
   /** One after the other; who begins changes from round to round. */

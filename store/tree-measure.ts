@@ -1,7 +1,6 @@
 /**
  * How large a tree is, and how much room a folder has: by lstat alone, nothing is read, or by what its file systems
- * tell of themselves. What cannot be
- * looked at counts as nothing, since it cannot be backed up either.
+ * tell of themselves. What cannot be looked at counts as nothing, since it cannot be backed up either.
  */
 import { realpathSync, statfsSync } from 'node:fs';
 import { setImmediate as breathe } from 'node:timers/promises';
