@@ -17,7 +17,6 @@ import { isPlace } from '../store/directory-store.ts';
 import { folderOf } from '../store/object-store.ts';
 import { pointName } from '../store/places.ts';
 import { type HostValues, Site } from './open-site.ts';
-import { spoolFilled } from './spool-watch.ts';
 import { spoolDirectory, waypointAt } from './stage-backup.ts';
 
 /** The source's activities. */
@@ -59,7 +58,6 @@ export function sending(values: HostValues): Pick<SourceSteps, 'statePoint' | 's
         stateDirectory: values.stateDirectory,
         ...(request.claim && { claim: true }),
       };
-      await spoolFilled(task.directory, { run: request.run, step: from.stageStep });
       return sent(request, await site.run(task));
     },
   };

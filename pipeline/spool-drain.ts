@@ -23,8 +23,10 @@ import { waited } from './waiting.ts';
 
 /** As for any mover: one is read while the other is written. */
 const OBJECTS_IN_FLIGHT = 2;
-/** How long the spool is left alone when it was found empty: a sixteenth of the time gone by, within these. */
-const [PAUSE_LEAST_MS, PAUSE_MOST_MS] = [20, 200];
+/** Between two looks for the backup's receipt, one open each: a thirtieth of the time gone by, within these. */
+const [LOOK_LEAST_MS, LOOK_MOST_MS] = [20, 200];
+/** Between two looks for objects, which read some hundred folders: a tenth of the time without any, within these. */
+const [SEARCH_LEAST_MS, SEARCH_MOST_MS] = [200, 2000];
 const FOLDERS: readonly (readonly [string, CarriedKind])[] = [
   [PACKS, 'pack'],
   [TREES, 'tree'],
@@ -41,16 +43,18 @@ export async function drainSpool(
   const actor = actorOf(secrets, task.vaultId);
   await preparePlace(task.directory); // whichever of the two begins first
   const [spool, vault] = [openStore(new URL(`file://${encodeURI(task.directory)}`).href), openPlace(task.to, secrets)];
-  const found = await findReceipt<Outcome>(vault, task, actor.trust);
-  if (found) return { ...found.body, receipt: found.receipt };
+  const earlier = await findReceipt<Outcome>(vault, task, actor.trust);
+  if (earlier) return { ...earlier.body, receipt: earlier.receipt };
   const throttle = new Throttle(task.bytesPerSecondMax, task.line);
   const journal = backupStatePath('spool-journal', task);
   await makeDirectoryDurable(path.dirname(journal));
   const begun = Date.now();
-  let [objects, bytes] = [0, 0];
+  let [objects, bytes, searched, found] = [0, 0, 0, begun];
   for (;;) {
     const over = await findReceipt<StagedBackup>(spool, { run: task.run, step: task.stageStep }, actor.trust);
-    const waiting = await listSpool(spool);
+    const now = Date.now();
+    const isDue = over !== undefined || now - searched >= within((now - found) / 10, SEARCH_LEAST_MS, SEARCH_MOST_MS);
+    const waiting = isDue ? await listSpool(spool) : [];
     await eachInFlight(waiting, OBJECTS_IN_FLIGHT, async (object) => {
       await throttle.take(object.length);
       const content = await spool.getExact(placeOf(object), object.name);
@@ -69,8 +73,11 @@ export async function drainSpool(
       if (task.claim) await stateClaim(claimOf(over.body), { from: spool, to: vault, throttle }, actor.trust);
       break;
     }
-    const pause = Math.min(PAUSE_MOST_MS, Math.max(PAUSE_LEAST_MS, (Date.now() - begun) / 16));
-    if (waiting.length === 0) await sleep(pause);
+    if (waiting.length > 0) found = now;
+    else {
+      if (isDue) searched = now;
+      await sleep(within((now - begun) / 30, LOOK_LEAST_MS, LOOK_MOST_MS));
+    }
     report({ step: 'send', bytesDone: bytes, objectsDone: objects, note: 'waiting for the backup' });
     waited(); // a backup that reads unchanged files fills nothing; whether it is stuck, its own step sees
   }
@@ -79,6 +86,10 @@ export async function drainSpool(
   const outcome: Outcome = { kind: 'transfer', mode: 'drain', objects, bytes, ...none, ...stated };
   const written = await writeReceipt(vault, task, actor, outcome);
   return { ...written.body, receipt: written.receipt };
+}
+
+function within(wanted: number, least: number, most: number): number {
+  return Math.min(most, Math.max(least, wanted));
 }
 
 function claimOf({ point, packSet, repair }: StagedBackup) {
