@@ -358,11 +358,11 @@ export async function startJob({ client, started }: Stage, job: string, more: Pa
   return Object.assign(handle, { executeUpdate: twice as typeof handle.executeUpdate });
 }
 
-/** Asks until it holds; ten seconds at most. */
+/** Asks until it holds; half a minute at most: a disk that others keep busy holds up the server, too. */
 export async function until(
   handle: WorkflowHandle,
   holds: (status: JobStatus) => boolean,
-  ms = 10_000,
+  ms = 30_000,
 ): Promise<JobStatus> {
   for (const end = Date.now() + ms; Date.now() < end; ) {
     const status = await handle.query(say.status);
