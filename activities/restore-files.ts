@@ -12,6 +12,7 @@ import { Context } from '@temporalio/activity';
 import { Failure } from '../domain/failure.ts';
 import type { RestoredFiles } from '../domain/receipt.ts';
 import type { OwnerSteps, RestoreRequest } from '../domain/request.ts';
+import { type ChildOptions, startChild } from '../pipeline/child.ts';
 import type { OwnerSecrets, PlaceAccess, RestoreResult, RestoreTask } from '../pipeline/child-tasks.ts';
 import { openState } from '../store/machine-state.ts';
 import type { HostValues } from './open-site.ts';
@@ -46,8 +47,9 @@ export interface UnlockedVault {
 /** The result of a restore as it is kept: counts of all its points, and what could not be restored whole. */
 export type RestoreReport = readonly RestoreResult[];
 
-/** The activity. */
+/** The activity. The child of its first point is started at once: it loads while this process becomes a worker. */
 export function restoring(values: HostValues, unlocked: UnlockedVault): OwnerSteps {
+  const waiting = [startChild({ kind: 'restore' }, values)];
   return {
     async restoreFiles({ vault, run, step, request }: RestoreRequest): Promise<RestoredFiles> {
       const state = openState(values.stateDirectory);
@@ -55,7 +57,8 @@ export function restoring(values: HostValues, unlocked: UnlockedVault): OwnerSte
       const done = state.stepResult(run, step);
       if (done) return restoredFiles(JSON.parse(done.bytes.toString()), { run, step, receipt: done.digest });
       const results: RestoreResult[] = [];
-      for (const point of order.points) results.push(await restorePoint(values, unlocked, order, point));
+      for (const point of order.points)
+        results.push(await restorePoint({ ...values, started: waiting.pop() }, unlocked, order, point));
       const receipt = await state.keepStepResult(run, step, Buffer.from(JSON.stringify(results)));
       return restoredFiles(results, { run, step, receipt });
     },
@@ -73,7 +76,7 @@ function restoredFiles(results: RestoreReport, of: Pick<RestoredFiles, 'run' | '
 }
 
 function restorePoint(
-  values: HostValues,
+  values: HostValues & Pick<ChildOptions, 'started'>,
   unlocked: UnlockedVault,
   order: RestoreOrder,
   { point, paths }: RestorePoint,

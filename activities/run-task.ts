@@ -21,13 +21,19 @@ const BEAT_MS = 1 * SECOND;
  * @param stallMs how long the child may make no progress
  * @param extraCa a file of certificates it trusts besides the usual ones
  * @param idle whether it takes only what others leave of disk and processor
+ * @param started the process that does it, where one waits already
  * @param heard told of all progress
  * @throws what the child answered; `Stalled`; the cancellation's reason
  */
 export async function runTask<T extends ChildTask>(
   task: T,
   secrets: ChildSecrets,
-  { stallMs, extraCa, idle }: { readonly stallMs: number } & Pick<ChildOptions, 'extraCa' | 'idle'>,
+  {
+    stallMs,
+    extraCa,
+    idle,
+    started,
+  }: { readonly stallMs: number } & Pick<ChildOptions, 'extraCa' | 'idle' | 'started'>,
   heard: (progress: Progress) => void = () => {},
 ): Promise<ResultOf<T>> {
   const context = Context.current();
@@ -43,8 +49,7 @@ export async function runTask<T extends ChildTask>(
   try {
     return await runChild(task, {
       secrets,
-      extraCa,
-      idle,
+      ...{ extraCa, idle, started },
       signal: AbortSignal.any([context.cancellationSignal, stall.signal]),
       onProgress(news) {
         if (JSON.stringify(news) !== JSON.stringify(progress)) movedAt = performance.now();

@@ -43,7 +43,7 @@ export async function verifyWords(call: Invocation): Promise<undefined> {
   for await (const { name: slot } of store.list(SLOTS)) {
     const bytes = await store.get(slot);
     if (slotKind(bytes) !== 'words') continue;
-    const owner = deriveOwner(openSlot(bytes, { kind: 'words', words }));
+    const owner = deriveOwner(await openSlot(bytes, { kind: 'words', words }));
     const config = openVaultConfig(await store.get(CONFIG_NAME), owner.publicKey);
     const trust = { vaultId: config.id, ownerPublic: owner.publicKey };
     await recordProof({ name, store, hand: { signer: ownerSigner(owner), trust } });

@@ -92,15 +92,31 @@ export interface Unlocked {
   readonly store: ObjectStore;
 }
 
-/** Unlocks the vault this computer knows. @throws Failure `WrongKey` */
-export async function unlockVault(call: Invocation): Promise<Unlocked & { readonly door: Door }> {
+/**
+ * Unlocks the vault this computer knows.
+ * @param meanwhile begun while another thread stretches the passphrase, half a second
+ * @throws Failure `WrongKey`
+ */
+export async function unlockVault(
+  call: Invocation,
+  meanwhile?: () => Promise<unknown>,
+): Promise<Unlocked & { readonly door: Door }> {
   const door = enterVault(call);
   const { url, endpoint } = door.credentials.vault;
-  return { ...(await unlockPlace(call, url, endpoint)), door };
+  return { ...(await unlockPlace(call, url, { endpoint, meanwhile })), door };
+}
+
+interface Unlocking {
+  readonly endpoint?: string | undefined;
+  readonly meanwhile?: (() => Promise<unknown>) | undefined;
 }
 
 /** Unlocks a vault by its address alone. @throws Failure `WrongKey`, `NotFound` when no vault is there */
-export async function unlockPlace(call: Invocation, url: string, endpoint?: string): Promise<Unlocked> {
+export async function unlockPlace(
+  call: Invocation,
+  url: string,
+  { endpoint, meanwhile = async () => {} }: Unlocking = {},
+): Promise<Unlocked> {
   const store = openPlace(call, url, 'owner', endpoint);
   const slots: Buffer[] = [];
   for await (const { name } of store.list(SLOTS)) slots.push(await store.get(name));
@@ -110,7 +126,7 @@ export async function unlockPlace(call: Invocation, url: string, endpoint?: stri
       next: 'seedship vault create',
     });
   const secret = await ownerSecret(call);
-  const master = tryAll(slots, secret);
+  const [master] = await Promise.all([tryAll(slots, secret), meanwhile()]);
   const owner = deriveOwner(master);
   const config = openVaultConfig(await store.get(CONFIG_NAME), owner.publicKey);
   const trust = { vaultId: config.id, ownerPublic: owner.publicKey };
@@ -123,11 +139,11 @@ async function ownerSecret(call: Invocation): Promise<SlotSecret> {
   return { kind: 'passphrase', passphrase: await readPassphrase(call.settings, prompt('Passphrase')) };
 }
 
-function tryAll(slots: readonly Buffer[], secret: SlotSecret): Buffer {
+async function tryAll(slots: readonly Buffer[], secret: SlotSecret): Promise<Buffer> {
   let refusal: unknown = new Failure('WrongKey', `the vault has no slot for ${secret.kind}`);
   for (const slot of slots.filter((bytes) => slotKind(bytes) === secret.kind))
     try {
-      return openSlot(slot, secret);
+      return await openSlot(slot, secret);
     } catch (error) {
       refusal = error;
     }

@@ -77,7 +77,7 @@ export async function createVault(call: Invocation): Promise<undefined> {
 export async function openVaultHere(call: Invocation): Promise<undefined> {
   const url = call.word(0);
   const endpoint = call.text('endpoint');
-  const { owner, master, trust, config } = await unlockPlace(call, url, endpoint);
+  const { owner, master, trust, config } = await unlockPlace(call, url, { endpoint });
   const { name, id, region, redundancy } = config;
   const maker: Maker = { call, owner, master, trust, address: { name, id, url, ...(endpoint && { endpoint }) } };
   const operator = await makeCredentials(maker, { role: 'operator', id: call.settings.host });

@@ -19,7 +19,8 @@
  * let one slot open under many passphrases. Parameters are bounded before scrypt is run, or a slot
  * could ask for any memory.
  */
-import { hkdfSync, randomBytes, scryptSync, timingSafeEqual } from 'node:crypto';
+import { hkdfSync, randomBytes, type ScryptOptions, scrypt, scryptSync, timingSafeEqual } from 'node:crypto';
+import { promisify } from 'node:util';
 import { entropyToMnemonic, mnemonicToEntropy } from '@scure/bip39';
 import { wordlist } from '@scure/bip39/wordlists/english.js';
 import { Failure } from '../domain/failure.ts';
@@ -60,7 +61,9 @@ export function sealSlot(secret: SlotSecret, master: Uint8Array): Buffer {
     });
   const salt = newSalt();
   const cost = secret.kind === 'passphrase' ? COST : NO_COST;
-  const { key, check } = slotKeys(secret, salt, cost);
+  const known =
+    secret.kind === 'words' ? checkWords(secret.words) : scryptSync(...stretching(secret.passphrase, salt, cost));
+  const { key, check } = slotKeys(known, salt);
   const head = new Writer()
     .prelude('SSKS')
     .u8(KINDS.indexOf(secret.kind) + 1)
@@ -80,14 +83,17 @@ export function slotKind(bytes: Uint8Array): SlotSecret['kind'] {
 }
 
 /**
- * Unwraps the master key; half a second for a passphrase.
+ * Unwraps the master key; half a second for a passphrase, in another thread.
  * @throws CorruptError when the slot is damaged; Failure `WrongKey` when the secret is not the one, or
  *   the slot asks for another kind
  */
-export function openSlot(bytes: Uint8Array, secret: SlotSecret): Buffer {
+export async function openSlot(bytes: Uint8Array, secret: SlotSecret): Promise<Buffer> {
   const { kind, cost, salt, check, head, sealed } = readSlot(bytes);
   if (kind !== secret.kind) throw wrongKey(secret.kind, `this slot is opened by ${kind}`);
-  const keys = slotKeys(secret, salt, cost);
+  const keys = slotKeys(
+    secret.kind === 'words' ? checkWords(secret.words) : await stretch(...stretching(secret.passphrase, salt, cost)),
+    salt,
+  );
   if (!timingSafeEqual(keys.check, check)) throw wrongKey(secret.kind, 'it opens no key');
   return openBytes(keys.key, sealed, head, 'key slot');
 }
@@ -135,15 +141,17 @@ function isBearable(kind: SlotSecret['kind'], { log2N, r, p }: Cost): boolean {
   return log2N >= LOG2_N_MIN && log2N <= LOG2_N_MAX && r === COST.r && p === COST.p;
 }
 
-function slotKeys(secret: SlotSecret, salt: Uint8Array, cost: Cost): { key: Buffer; check: Buffer } {
-  const known = secret.kind === 'words' ? checkWords(secret.words) : stretch(secret.passphrase, salt, cost);
+function slotKeys(known: Uint8Array, salt: Uint8Array): { key: Buffer; check: Buffer } {
   const both = Buffer.from(hkdfSync('sha256', known, salt, 'seedship/v0/key-slot', 2 * KEY_BYTES));
   return { key: both.subarray(0, KEY_BYTES), check: both.subarray(KEY_BYTES) };
 }
 
-function stretch(passphrase: string, salt: Uint8Array, { log2N, r, p }: Cost): Buffer {
+const stretch = promisify<string, Uint8Array, number, ScryptOptions, Buffer>(scrypt);
+
+function stretching(passphrase: string, salt: Uint8Array, cost: Cost): Parameters<typeof stretch> {
+  const { log2N, r, p } = cost;
   const N = 2 ** log2N;
-  return scryptSync(passphrase.normalize('NFKC'), salt, KEY_BYTES, { N, r, p, maxmem: 2 * 128 * N * r });
+  return [passphrase.normalize('NFKC'), salt, KEY_BYTES, { N, r, p, maxmem: 2 * 128 * N * r }];
 }
 
 function wrongKey(kind: SlotSecret['kind'], why: string): Failure {

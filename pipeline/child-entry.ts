@@ -14,6 +14,7 @@ const PROGRESS_INTERVAL_MS = 250;
 
 dieWithParent();
 process.stdin.on('end', () => process.exit(1));
+if (process.argv[2] === 'restore') void import('./restore-run.ts'); // its order comes later
 const order = await readOrder();
 if (process.ppid !== order.parentPid) process.exit(1); // it died before prctl was heard
 

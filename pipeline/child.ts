@@ -3,12 +3,13 @@
  * over stdin: the task and its secrets. JSON lines come out: progress, then one result or error.
  * A child that is killed is the fence: nothing of its step runs on after the promise has settled.
  */
-import { spawn } from 'node:child_process';
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { Failure } from '../domain/failure.ts';
 import { MIB } from '../domain/units.ts';
 import { type FailureMessage, failureFrom } from './child-failure.ts';
-import type { ChildSecrets, ChildTask, Progress, ResultOf } from './child-tasks.ts';
+import type { ChildSecrets, ChildTask, Progress, RestoreTask, ResultOf } from './child-tasks.ts';
 
 /** What a child prints, a JSON line each. */
 export type ChildMessage<R> =
@@ -35,7 +36,13 @@ export interface ChildOptions {
   readonly extraCa?: string | undefined;
   /** Takes what others leave of disk and processor. */
   readonly idle?: boolean | undefined;
+  /** One of `startChild`, that has no order yet; where it has ended meanwhile, another is started. */
+  readonly started?: StartedChild | undefined;
 }
+
+/** What is to be known of a task before it is known. */
+export type TaskToCome = ChildTask | Pick<RestoreTask, 'kind'>;
+export type StartedChild = ChildProcessWithoutNullStreams;
 
 /** A line longer than this is no progress: results are small, lists are files. */
 const LINE_BYTES_MAX = 1 * MIB;
@@ -56,15 +63,24 @@ const IDLY = ['ionice', '--class', 'idle', 'nice', '-n', '19'];
  */
 const ENVIRONMENT = { MALLOC_ARENA_MAX: '2', MALLOC_TRIM_THRESHOLD_: '131072', HOME: '/nonexistent' };
 
+/** Starts a child, which loads what it needs, a quarter of a second, and waits for an order. It dies with us. */
+export function startChild(task: TaskToCome, { extraCa, idle }: Pick<ChildOptions, 'extraCa' | 'idle'>): StartedChild {
+  const env = { ...ENVIRONMENT, ...(extraCa && { NODE_EXTRA_CA_CERTS: extraCa }) };
+  const [program, ...words] = [...(idle ? IDLY : []), process.execPath, ...nodeFlags(task), entryPath(), task.kind];
+  const child = spawn(program ?? '', words, { env, stdio: 'pipe' });
+  child.on('error', () => {}); // whoever gives it an order hears of it
+  holding(child, 'unref');
+  return child;
+}
+
 /**
  * Runs one task in a process of its own and returns what it answers.
  * @throws Failure with the child's code; `ChildDied` when it ended without an answer; the signal's reason on abort
  */
 export async function runChild<T extends ChildTask>(task: T, options: ChildOptions): Promise<ResultOf<T>> {
   options.signal.throwIfAborted();
-  const env = { ...ENVIRONMENT, ...(options.extraCa && { NODE_EXTRA_CA_CERTS: options.extraCa }) };
-  const [program, ...words] = [...(options.idle ? IDLY : []), process.execPath, ...nodeFlags(task), entryPath()];
-  const child = spawn(program ?? '', words, { env, stdio: 'pipe' });
+  const child = options.started && isWaiting(options.started) ? options.started : startChild(task, options);
+  holding(child, 'ref');
   const kill = (): void => void child.kill('SIGKILL');
   options.signal.addEventListener('abort', kill);
   let answer: ChildMessage<ResultOf<T>> | undefined;
@@ -91,7 +107,17 @@ export async function runChild<T extends ChildTask>(task: T, options: ChildOptio
   }
 }
 
-function nodeFlags(task: ChildTask): string[] {
+function isWaiting({ pid, exitCode, signalCode }: StartedChild): boolean {
+  return pid !== undefined && exitCode === null && signalCode === null;
+}
+
+/** One that nobody needed ends with this process, and does not keep it. */
+function holding(child: StartedChild, way: 'ref' | 'unref'): void {
+  child[way]();
+  for (const pipe of child.stdio) if (pipe instanceof Socket) pipe[way]();
+}
+
+function nodeFlags(task: TaskToCome): string[] {
   const isWalk = task.kind === 'backup' && task.to.kind === 'spool';
   return [`--max-semi-space-size=${isWalk ? SEMI_SPACE_OF_WALKS : SEMI_SPACE}`, `--max-old-space-size=${OLD_SPACE}`];
 }

@@ -231,7 +231,7 @@ async function keyNeedles(): Promise<Needle[]> {
   const credentials = state.listCredentials();
   const vault = open(credentials[0]?.vault.url ?? '');
   const slot = (await bytesBelow(vault, SLOTS)).find(({ bytes }) => slotKind(bytes) === 'passphrase');
-  const master = openSlot(slot?.bytes ?? Buffer.alloc(0), { kind: 'passphrase', passphrase: PASSPHRASE });
+  const master = await openSlot(slot?.bytes ?? Buffer.alloc(0), { kind: 'passphrase', passphrase: PASSPHRASE });
   const owner = deriveOwner(master);
   const { chunkerKey, indexKey } = deriveDomain(master, 'hq');
   const trust = { vaultId: credentials[0]?.vault.id ?? '', ownerPublic: owner.publicKey };

@@ -25,11 +25,28 @@ export function survivors(bytes: Uint8Array, open: (bytes: Buffer) => unknown, n
       open(altered);
       passed.push(`${fault}: opened`);
     } catch (error) {
-      const name = error instanceof Error ? error.name : String(error);
-      if (!names.includes(name)) passed.push(`${fault}: ${name}`);
+      if (!names.includes(nameOf(error))) passed.push(`${fault}: ${nameOf(error)}`);
     }
   }
   return passed;
+}
+
+/** The same of what opens later. */
+export async function lateSurvivors(
+  bytes: Uint8Array,
+  open: (bytes: Buffer) => Promise<unknown>,
+  names: readonly string[],
+): Promise<string[]> {
+  const passed: string[] = [];
+  for (const [fault, altered] of everyFault(bytes)) {
+    const outcome = await open(altered).then(() => 'opened', nameOf);
+    if (!names.includes(outcome)) passed.push(`${fault}: ${outcome}`);
+  }
+  return passed;
+}
+
+function nameOf(error: unknown): string {
+  return error instanceof Error ? error.name : String(error);
 }
 
 /** A golden vector: its fields, hex read as bytes by `bytes`. */

@@ -3,37 +3,39 @@ import { describe, expect, test } from '@jest/globals';
 import { Writer } from '../../format/cursor.ts';
 import { sha256 } from '../../format/digest.ts';
 import { checkWords, newWords, openSlot, sealSlot, slotKind } from '../../format/key-slot.ts';
-import { survivors, vector } from './fault.ts';
+import { lateSurvivors, vector } from './fault.ts';
 
 const golden = vector('key-slot');
 const master = golden.bytes('master');
 const words = newWords();
 
 describe('key slot', () => {
-  test('slots made by other code open with passphrase and with words', () => {
+  test('slots made by other code open with passphrase and with words', async () => {
     const passphrase = golden.text('passphrase');
-    expect(openSlot(golden.bytes('passphraseSlot'), { kind: 'passphrase', passphrase })).toEqual(master);
-    expect(openSlot(golden.bytes('wordsSlot'), { kind: 'words', words: golden.text('words') })).toEqual(master);
+    expect(await openSlot(golden.bytes('passphraseSlot'), { kind: 'passphrase', passphrase })).toEqual(master);
+    expect(await openSlot(golden.bytes('wordsSlot'), { kind: 'words', words: golden.text('words') })).toEqual(master);
   });
 
-  test('what was sealed opens, however the letters are composed', () => {
+  test('what was sealed opens, however the letters are composed', async () => {
     const slot = sealSlot({ kind: 'passphrase', passphrase: 'Schlüssel unter der Matte' }, master);
     const decomposed = 'Schlüssel unter der Matte'.normalize('NFD');
-    expect(openSlot(slot, { kind: 'passphrase', passphrase: decomposed })).toEqual(master);
+    expect(await openSlot(slot, { kind: 'passphrase', passphrase: decomposed })).toEqual(master);
     expect(slotKind(slot)).toBe('passphrase');
-    expect(() => openSlot(slot, { kind: 'passphrase', passphrase: 'Schlüssel unter der matte' })).toThrow(
+    await expect(openSlot(slot, { kind: 'passphrase', passphrase: 'Schlüssel unter der matte' })).rejects.toThrow(
       expect.objectContaining({ code: 'WrongKey' }),
     );
   });
 
-  test('words open theirs in any case and spacing, other words do not', () => {
+  test('words open theirs in any case and spacing, other words do not', async () => {
     const slot = sealSlot({ kind: 'words', words }, master);
     const typed = `  ${words.toUpperCase().replaceAll(' ', '\n')} `;
-    expect(openSlot(slot, { kind: 'words', words: typed })).toEqual(master);
-    expect(() => openSlot(slot, { kind: 'words', words: newWords() })).toThrow(
+    expect(await openSlot(slot, { kind: 'words', words: typed })).toEqual(master);
+    await expect(openSlot(slot, { kind: 'words', words: newWords() })).rejects.toThrow(
       expect.objectContaining({ code: 'WrongKey' }),
     );
-    expect(() => openSlot(slot, { kind: 'passphrase', passphrase: words })).toThrow('this is not the passphrase');
+    await expect(openSlot(slot, { kind: 'passphrase', passphrase: words })).rejects.toThrow(
+      'this is not the passphrase',
+    );
   });
 
   test('two slots of one secret share no byte of salt or key', () => {
@@ -42,20 +44,20 @@ describe('key slot', () => {
     expect(a.subarray(42, 74)).not.toEqual(b.subarray(42, 74));
   });
 
-  test('every truncation and every flipped byte is refused before anything is stretched', () => {
+  test('every truncation and every flipped byte is refused before anything is stretched', async () => {
     const started = performance.now();
     const slot = golden.bytes('passphraseSlot');
     const secret = { kind: 'passphrase', passphrase: golden.text('passphrase') } as const;
-    expect(survivors(slot, (bytes) => openSlot(bytes, secret), ['CorruptError'])).toEqual([]);
+    expect(await lateSurvivors(slot, (bytes) => openSlot(bytes, secret), ['CorruptError'])).toEqual([]);
     expect(performance.now() - started).toBeLessThan(2000); // one scrypt is half a second, and there are 700 faults
   });
 
-  test('even with its checksum made anew, every flipped byte is refused', () => {
+  test('even with its checksum made anew, every flipped byte is refused', async () => {
     const slot = sealSlot({ kind: 'words', words }, master);
     const renewed = (bytes: Buffer) => Buffer.concat([bytes, sha256(bytes)]);
     const open = (bytes: Buffer) => openSlot(renewed(bytes), { kind: 'words', words });
-    expect(open(slot.subarray(0, -32))).toEqual(master);
-    expect(survivors(slot.subarray(0, -32), open, ['CorruptError', 'WrongKey'])).toEqual([]);
+    expect(await open(slot.subarray(0, -32))).toEqual(master);
+    expect(await lateSurvivors(slot.subarray(0, -32), open, ['CorruptError', 'WrongKey'])).toEqual([]);
   });
 
   test.each([
@@ -64,7 +66,7 @@ describe('key slot', () => {
     [255, 8, 1],
     [17, 9, 1],
     [17, 8, 2],
-  ])('scrypt 2^%i, %i, %i is refused: a slot may not ask for any memory', (log2N, r, p) => {
+  ])('scrypt 2^%i, %i, %i is refused: a slot may not ask for any memory', async (log2N, r, p) => {
     const slot = golden.bytes('passphraseSlot').subarray(0, -32);
     const altered = Buffer.concat([
       slot.subarray(0, 7),
@@ -72,7 +74,7 @@ describe('key slot', () => {
       slot.subarray(10),
     ]);
     const bytes = Buffer.concat([altered, sha256(altered)]);
-    expect(() => openSlot(bytes, { kind: 'passphrase', passphrase: golden.text('passphrase') })).toThrow(
+    await expect(openSlot(bytes, { kind: 'passphrase', passphrase: golden.text('passphrase') })).rejects.toThrow(
       'key slot: scrypt parameters out of bounds',
     );
   });

@@ -1,10 +1,12 @@
 import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { MIB } from '../../domain/units.ts';
+import { type StartedChild, startChild } from '../../pipeline/child.ts';
 import type { BackupTask, Progress } from '../../pipeline/child-tasks.ts';
 import { preparePlace } from '../../store/directory-store.ts';
 import { newTestVault, perform, stagingTask, type TestVault, Workbench } from './fixture.ts';
@@ -139,5 +141,41 @@ describe('a child', () => {
     const { bytesPerSecondMax: _, ...quick } = slow;
     await expect(perform(quick, vault.secrets)).resolves.toMatchObject({ files: 64 });
     expect(await stopped).toMatchObject({ code: 'ChildDied' });
+  });
+});
+
+describe('a child that was started before its order', () => {
+  async function whoDid(started: StartedChild): Promise<number> {
+    let pid = 0;
+    const { bytesPerSecondMax: _, ...quick } = slowTask();
+    const onStart = (by: number): void => {
+      pid = by;
+    };
+    await perform(quick, vault.secrets, { started, onStart });
+    return pid;
+  }
+
+  test('does it', async () => {
+    const started = startChild(slowTask(), {});
+    await sleep(500);
+    expect(await whoDid(started)).toBe(started.pid);
+  });
+
+  test('and has ended meanwhile is not waited for', async () => {
+    const started = startChild(slowTask(), {});
+    process.kill(started.pid ?? 0, 'SIGKILL');
+    await once(started, 'exit');
+    expect(await whoDid(started)).not.toBe(started.pid);
+  });
+
+  test('and never gets one does not keep its parent, and ends with it', async () => {
+    const module = new URL('../../dist/pipeline/child.js', import.meta.url).href;
+    const code = `
+      const { startChild } = await import(${JSON.stringify(module)});
+      console.log(startChild({ kind: 'restore' }, {}).pid);`;
+    const words = ['--input-type=module', '-e', code];
+    const pid = Number(execFileSync(process.execPath, words, { encoding: 'utf8', timeout: 10_000 }));
+    expect(pid).toBeGreaterThan(1);
+    expect(await isGone(pid)).toBe(true);
   });
 });

@@ -9,7 +9,7 @@ import { newWords, sealSlot } from '../../format/key-slot.ts';
 import { deriveDomain, deriveOwner, newMaster, publicBytes, signingKey } from '../../format/key-tree.ts';
 import { certify, newSigningSeed, newVaultId, ownerSigner } from '../../format/signature.ts';
 import { signVaultConfig } from '../../format/vault-config.ts';
-import { runChild } from '../../pipeline/child.ts';
+import { runChild, type StartedChild } from '../../pipeline/child.ts';
 import type {
   BackupResult,
   BackupTask,
@@ -126,6 +126,7 @@ export async function perform<T extends ChildTask>(
     onStart?: (pid: number) => void;
     extraCa?: string;
     idle?: boolean;
+    started?: StartedChild;
   } = {},
 ): Promise<ResultOf<T>> {
   const lines: string[] = [];
@@ -137,7 +138,7 @@ export async function perform<T extends ChildTask>(
       log: (line) => lines.push(line),
       ...(options.onStart ? { onStart: options.onStart } : {}),
       extraCa: options.extraCa,
-      idle: options.idle,
+      ...{ idle: options.idle, started: options.started },
     });
   } catch (error) {
     if (lines.length > 0) process.stderr.write(`${lines.slice(0, 20).join('\n')}\n`);
