@@ -5,8 +5,8 @@
  *   record   key (20: the first bytes of a SHA-256) ‖ payload (the same length in every record)
  *   order    by key, no key twice
  *
- * Keys are uniform, so the place of one is nearly its share of the key space: two small reads find
- * it or its absence, whatever the size of the file.
+ * Keys are uniform between the first and the last, so the place of one is nearly its share of what lies between:
+ * two small reads find it or its absence, whatever the size of the file, and none where it lies outside.
  */
 import { removeScratch, ScratchFile } from '../store/scratch-file.ts';
 
@@ -14,6 +14,8 @@ import { removeScratch, ScratchFile } from '../store/scratch-file.ts';
 export const KEY_BYTES = 20;
 /** Bytes of one reading step; one read mostly decides. */
 const WINDOW_BYTES = 4096;
+/** Guesses before keys are taken for uneven, and what is left is halved. */
+const GUESSES_MAX = 4;
 const BLOCK_BYTES = 64 * 1024;
 /** Records sorted in memory at once: 5 to 10 MiB. */
 const PIECE_RECORDS = 256 * 1024;
@@ -26,6 +28,8 @@ export class SortedRun {
   readonly #window: Buffer;
   /** The whole file, where it is small enough to be held: a lookup is then no read. */
   readonly #held: Buffer | undefined;
+  /** Shares of the first key and the last: a run may be one part of several, cut by key. */
+  readonly #bounds: readonly [number, number];
   readonly count: number;
 
   /** @param heldMax bytes that may be held in memory */
@@ -36,6 +40,7 @@ export class SortedRun {
     this.#perWindow = Math.max(2, Math.floor(WINDOW_BYTES / this.#size));
     this.#window = Buffer.allocUnsafe(this.#perWindow * this.#size);
     this.#held = this.#file.length <= heldMax ? this.#file.read(0, this.#file.length) : undefined;
+    this.#bounds = this.count > 0 ? [this.#shareAt(0), this.#shareAt(this.count - 1)] : [1, 0];
   }
 
   /** Bytes held in memory. */
@@ -50,19 +55,21 @@ export class SortedRun {
   /** The payload beside the key; valid until the next call. */
   find(id: Uint8Array): Buffer | undefined {
     const key = Buffer.from(id.buffer, id.byteOffset, KEY_BYTES);
+    const wanted = share(key, 0);
     let [low, high] = [0, this.count];
-    let guess = Math.floor(share(key, 0) * this.count);
-    while (low < high) {
+    let [least, most] = this.#bounds;
+    if (wanted < least || wanted > most) return undefined;
+    for (let guesses = 0; low < high; guesses += 1) {
+      const part = guesses < GUESSES_MAX && most > least ? (wanted - least) / (most - least) : 1 / 2;
+      const guess = low + Math.floor(part * (high - low));
       const start = Math.max(low, Math.min(guess - (this.#perWindow >> 1), high - this.#perWindow));
       const end = Math.min(start + this.#perWindow, high);
       const window = this.#records(start, end);
       const last = window.length - this.#size;
       if (key.compare(window, 0, KEY_BYTES) < 0) {
-        high = start;
-        guess = this.#nearby(start + (share(key, 0) - share(window, 0)) * this.count, low, high);
+        [high, most] = [start, share(window, 0)];
       } else if (key.compare(window, last, last + KEY_BYTES) > 0) {
-        low = end;
-        guess = this.#nearby(end + (share(key, 0) - share(window, last)) * this.count, low, high);
+        [low, least] = [end, share(window, last)];
       } else {
         return search(window, key, this.#size);
       }
@@ -91,9 +98,8 @@ export class SortedRun {
     return window;
   }
 
-  /** As many records from a window that missed as the gap is worth; halving where that leads out. */
-  #nearby(guess: number, low: number, high: number): number {
-    return guess > low && guess < high && high - low > this.#perWindow ? Math.round(guess) : (low + high) >> 1;
+  #shareAt(number: number): number {
+    return share(this.#records(number, number + 1), 0);
   }
 }
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
@@ -23,6 +23,11 @@ function runOf(name: string, records: Buffer[]): SortedRun {
   file.append(sortRecords(Buffer.concat(records), KEY_BYTES + 4));
   file.close();
   return new SortedRun(file.path, 4);
+}
+
+/** Of this process, by the kernel's count. */
+function readCalls(): number {
+  return Number(/^syscr: (\d+)$/m.exec(readFileSync('/proc/self/io', 'utf8'))?.[1]);
 }
 
 describe('sorted run', () => {
@@ -50,6 +55,24 @@ describe('sorted run', () => {
     const between = Buffer.from(keys[1500] ?? []);
     between.writeUInt32BE(between.readUInt32BE(0) + 1, 0);
     expect(run.has(between)).toBe(false);
+  });
+
+  test('in one part of several that were cut by key, two reads find a record, and none tells that it lies elsewhere', () => {
+    const inPart = (number: number, first: number): Buffer => {
+      const key = Buffer.from(keyOf(number));
+      key[0] = first + (key.readUInt8(0) & 7);
+      return key;
+    };
+    const count = 50_000;
+    const records = Array.from({ length: count }, (_, number) => recordOf(inPart(number, 0x40), number));
+    const run = runOf('part-by-key', records);
+    const readsOf = (lookUp: (number: number) => void): number => {
+      const before = readCalls();
+      for (let number = 0; number < count; number += 10) lookUp(number);
+      return (readCalls() - before) / (count / 10);
+    };
+    expect(readsOf((number) => expect(run.find(inPart(number, 0x40))?.readUInt32LE()).toBe(number))).toBeLessThan(2.5);
+    expect(readsOf((number) => expect(run.has(inPart(number, 0x80))).toBe(false))).toBeLessThan(0.1);
   });
 
   test('runs merge into one in order; of equal keys the first run wins', () => {
