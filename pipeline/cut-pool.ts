@@ -77,6 +77,8 @@ const THREADS_MAX = 8;
 const TASKS_A_THREAD = 2;
 /** Tasks that may wait before the walk does: a few hundred files ahead of the threads. */
 const QUEUE_MAX = 24;
+/** Tasks that keep the threads busy while the walk looks at its next entries: a quarter of a second of segments. */
+const QUEUE_LEAST = 12;
 
 export class CutPool {
   readonly #parts: Promise<Omit<ThreadParts, 'number'>>;
@@ -104,6 +106,11 @@ export class CutPool {
 
   get full(): boolean {
     return this.#queue.length >= QUEUE_MAX;
+  }
+
+  /** Whether the threads may soon have nothing to do. */
+  get hungry(): boolean {
+    return this.#queue.length < QUEUE_LEAST;
   }
 
   get idle(): boolean {

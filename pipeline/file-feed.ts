@@ -13,6 +13,8 @@ const BATCH_BYTES = 4 * MIB;
 const FILE_COST_BYTES = 4096;
 /** Files from here on are worked on by all threads. */
 const SEGMENTED_BYTES = 2 * SEGMENT_BYTES;
+/** Big files that may wait while the walk goes on. */
+const SEGMENTED_MAX = 64;
 /** Files of several names that wait for more of them: 100 MB. */
 const GROUPS_MAX = 200_000;
 const BLOCK_BYTES = 512;
@@ -49,14 +51,14 @@ export class FileFeed {
     this.#counts = counts;
   }
 
-  /** Files of which segments are still to be handed out. */
-  get segmenting(): boolean {
-    return this.#segmented.length > 0;
+  /** Whether segments wait, and should go out before the walk goes on: a big file is read beside the walk. */
+  get segmentsDue(): boolean {
+    return this.#segmented.length > 0 && (this.#pool.hungry || this.#segmented.length > SEGMENTED_MAX);
   }
 
-  /** Whether the walk should stop for the threads: a batch has gone out since it last did, or segments wait. */
+  /** Whether the walk should stop for the threads: a batch has gone out since it last did, or they want segments. */
   get due(): boolean {
-    return this.#sent || this.segmenting;
+    return this.#sent || this.segmentsDue;
   }
 
   /**
@@ -103,9 +105,10 @@ export class FileFeed {
     });
   }
 
-  /** Hands out one more segment, if any waits; call it when the pool takes more. */
+  /** Hands out one more segment, if one is due. */
   step(): void {
     this.#sent = false;
+    if (!this.segmentsDue) return;
     const [file] = this.#segmented;
     if (file?.feed(this.#pool, this.#counts)) this.#segmented.shift();
   }

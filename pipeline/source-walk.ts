@@ -138,7 +138,7 @@ export class SourceWalk {
     while (!this.#root) {
       this.#feed.sendBatch();
       await this.#turn();
-      await pool.turn(() => pool.idle);
+      await pool.turn(() => pool.idle || this.#feed.segmentsDue);
     }
     if (this.counts.skipped > 0 && this.counts.files === 0)
       throw new Failure('SourceUnreadable', `nothing of the items could be read (${this.skipped[0]?.reason})`);
@@ -264,7 +264,7 @@ export class SourceWalk {
     }
   }
 
-  /** Feeds big files' segments, lets answers in, and waits while the threads have enough to do. */
+  /** Feeds big files' segments, lets answers in, and waits while far too much waits for the threads. */
   async #turn(): Promise<void> {
     const { pool, breathe } = this.#parts;
     this.#entries = 0;
@@ -272,7 +272,7 @@ export class SourceWalk {
       this.#feed.step();
       await pool.turn(() => !pool.full);
       await breathe(this.counts);
-    } while (this.#feed.segmenting);
+    } while (this.#feed.segmentsDue);
   }
 
   #lose(draft: Draft, path: Buffer, reason: string): void {
