@@ -9,6 +9,7 @@
 import { closeSync, constants } from 'node:fs';
 import os from 'node:os';
 import koffi from 'koffi';
+import { SystemCallError } from './system-call-error.ts';
 
 /** Linux counts the final NUL. */
 export const PATH_MAX = 4096;
@@ -49,24 +50,6 @@ const XATTR_BYTES_MAX = 65_536;
 const LINK_BYTES_MAX = PATH_MAX;
 
 const { EAGAIN, ENXIO, EOPNOTSUPP, ENODATA } = os.constants.errno;
-const errnoNames = new Map(Object.entries(os.constants.errno).map(([name, errno]) => [errno, name]));
-errnoNames.set(EAGAIN, 'EAGAIN').set(EOPNOTSUPP, 'ENOTSUP'); // each shares its number with another name
-
-/** A call that failed: `code` is the errno's name, as in Node's own errors. Names no file. */
-export class SystemCallError extends Error {
-  readonly code: string;
-  readonly errno: number;
-  readonly syscall: string;
-
-  constructor(syscall: string, errno: number) {
-    const code = errnoNames.get(errno) ?? `E${errno}`;
-    super(`${code}: ${syscall}`);
-    this.name = 'SystemCallError';
-    this.code = code;
-    this.errno = -errno;
-    this.syscall = syscall;
-  }
-}
 
 type Bytes = Uint8Array;
 type Call<A extends readonly unknown[]> = (...values: A) => number;
@@ -112,6 +95,7 @@ const setxattr: Call<[Bytes, Bytes, Bytes, number, number]> = libc.func(
   'int setxattr(const void *, const void *, const void *, size_t, int)',
 );
 const listxattr: Call<[Bytes, Bytes, number]> = libc.func('int64_t listxattr(const void *, void *, size_t)');
+const flistxattr: Call<[number, Bytes, number]> = libc.func('int64_t flistxattr(int, void *, size_t)');
 const getxattr: Call<[Bytes, Bytes, Bytes, number]> = libc.func(
   'int64_t getxattr(const void *, const void *, void *, size_t)',
 );
@@ -351,6 +335,11 @@ const NONE: readonly ExtendedAttribute[] = [];
 /** All extended attributes of a name itself, ACLs included, sorted by name; none where there cannot be any. */
 export function readAttributes(path: Bytes): readonly ExtendedAttribute[] {
   return attributesBy(llistxattr, lgetxattr, terminated(path));
+}
+
+/** Whether what was opened to be read or written may have extended attributes: an eighth of what reading none takes. */
+export function mayHaveAttributes(fd: number): boolean {
+  return flistxattr(fd, names, XATTR_BYTES_MAX) !== 0;
 }
 
 /** As `readAttributes`, following links: for `/proc/self/fd/N`. */
