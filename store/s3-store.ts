@@ -92,14 +92,23 @@ export class S3Store implements ObjectStore {
   async put(name: string, bytes: Uint8Array, { digest }: { readonly digest?: Digest } = {}): Promise<Written> {
     const Key = this.#key(name);
     const { sdk, client } = await this.#connect();
+    const stated = digest ?? digestOf(bytes);
     const command = new sdk.PutObjectCommand({
       Bucket: this.#bucket.bucket,
       Key,
       Body: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength),
       ContentLength: bytes.length,
-      ChecksumSHA256: digestBytes(digest ?? digestOf(bytes)).toString('base64'),
+      ChecksumSHA256: digestBytes(stated).toString('base64'),
       IfNoneMatch: '*',
     });
+    command.middlewareStack.add(
+      (next) => (args) => {
+        const { headers }: { headers?: Record<string, string> } = Object(args.request);
+        if (headers) headers['x-amz-content-sha256'] = stated; // else the body is hashed once more to be signed
+        return next(args);
+      },
+      { step: 'build', name: 'statedDigest' },
+    );
     for (let conflicts = 0; ; conflicts += 1) {
       try {
         await client.send(command);
