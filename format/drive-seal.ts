@@ -48,11 +48,18 @@ export function sealedFileBytes(plainBytes: number): number {
   return HEAD_BYTES + plainBytes + TAG_BYTES * Math.max(1, Math.ceil(plainBytes / SEGMENT_BYTES));
 }
 
-/** Seals a file for its place on a drive. */
-export function sealDriveFile(plain: Uint8Array, { driveKey, place }: DriveFileAt): Buffer {
+/**
+ * Seals a file for its place on a drive.
+ * @param room where the result goes, if it is large enough: fresh memory costs more than sealing
+ */
+export function sealDriveFile(
+  plain: Uint8Array,
+  { driveKey, place }: DriveFileAt,
+  room: Buffer = Buffer.alloc(0),
+): Buffer {
   if (plain.length > DRIVE_FILE_BYTES_MAX) throw new RangeError(`drive-seal: ${plain.length} bytes in one file`);
   const salt = newSalt();
-  const sealed = Buffer.allocUnsafe(sealedFileBytes(plain.length));
+  const sealed = within(room, sealedFileBytes(plain.length));
   sealed.set(new Writer().prelude('SSDO').bytes(salt).finish());
   const bound = Buffer.concat([sealed.subarray(0, HEAD_BYTES), Buffer.from(place)]);
   const key = objectKey(driveKey, salt, useOf(place));
@@ -61,17 +68,23 @@ export function sealDriveFile(plain: Uint8Array, { driveKey, place }: DriveFileA
     const from = number * SEGMENT_BYTES;
     const segment = plain.subarray(from, from + SEGMENT_BYTES);
     const last = from + segment.length === plain.length;
-    sealed.set(sealBytes(key, segment, bound, nonce(number, last)), to);
-    to += segment.length + TAG_BYTES;
+    const into = sealed.subarray(to, to + segment.length + TAG_BYTES);
+    sealBytes(key, segment, bound, { nonce: nonce(number, last), into });
+    to += into.length;
   }
   return sealed;
 }
 
 /**
  * Opens a file of a drive; returns nothing unless all of it verifies.
+ * @param room where the result goes, if it is large enough
  * @throws CorruptError when it is cut, altered, of another drive, epoch or place
  */
-export function openDriveFile(sealed: Uint8Array, { driveKey, place }: DriveFileAt): Buffer {
+export function openDriveFile(
+  sealed: Uint8Array,
+  { driveKey, place }: DriveFileAt,
+  room: Buffer = Buffer.alloc(0),
+): Buffer {
   if (sealed.length > sealedFileBytes(DRIVE_FILE_BYTES_MAX))
     throw new CorruptError('drive file: larger than any that was written');
   const reader = new Reader(sealed, 'drive file');
@@ -82,11 +95,11 @@ export function openDriveFile(sealed: Uint8Array, { driveKey, place }: DriveFile
   const plainBytes = reader.remaining - segments * TAG_BYTES;
   if (plainBytes < 0 || sealed.length !== sealedFileBytes(plainBytes))
     throw reader.corrupt('of no length that is written');
-  const plain = Buffer.allocUnsafe(plainBytes);
+  const plain = within(room, plainBytes);
   for (let number = 0; number < segments; number++) {
     const segment = reader.bytes(Math.min(SEGMENT_BYTES + TAG_BYTES, reader.remaining));
-    const opened = openBytes(key, segment, bound, 'drive file', nonce(number, number === segments - 1));
-    plain.set(opened, number * SEGMENT_BYTES);
+    const into = plain.subarray(number * SEGMENT_BYTES, (number + 1) * SEGMENT_BYTES);
+    openBytes(key, segment, bound, 'drive file', { nonce: nonce(number, number === segments - 1), into });
   }
   return plain;
 }
@@ -108,7 +121,7 @@ export function firstFault(sealed: Uint8Array, length: number, { driveKey, place
     const end = Math.min(at + SEGMENT_BYTES + TAG_BYTES, length);
     if (sealed.length < end) return sealed.length;
     try {
-      openBytes(key, sealed.subarray(at, end), bound, 'drive file', nonce(number, end === length));
+      openBytes(key, sealed.subarray(at, end), bound, 'drive file', { nonce: nonce(number, end === length) });
     } catch (error) {
       if (error instanceof CorruptError) return number === 0 ? 0 : at;
       throw error;
@@ -116,6 +129,10 @@ export function firstFault(sealed: Uint8Array, length: number, { driveKey, place
     at = end;
   }
   return sealed.length > length ? length : undefined;
+}
+
+function within(room: Buffer, bytes: number): Buffer {
+  return room.length < bytes ? Buffer.allocUnsafe(bytes) : room.subarray(0, bytes);
 }
 
 function useOf(place: string): 'object' | 'manifest' | 'journal' {

@@ -15,9 +15,16 @@ import { Failure } from '../domain/failure.ts';
 import type { Digest } from '../domain/names.ts';
 import { KIB } from '../domain/units.ts';
 import { CorruptError } from '../format/cursor.ts';
-import { digestOf } from '../format/digest.ts';
+import { Digesting, digestOf } from '../format/digest.ts';
 import { type DriveObject, sealManifest } from '../format/drive-manifest.ts';
-import { journalPlace, MANIFEST_PLACE, objectPlace, sealDriveFile, sealedFileBytes } from '../format/drive-seal.ts';
+import {
+  DRIVE_FILE_BYTES_MAX,
+  journalPlace,
+  MANIFEST_PLACE,
+  objectPlace,
+  sealDriveFile,
+  sealedFileBytes,
+} from '../format/drive-seal.ts';
 import { type DriveSum, encodeSums, SUM_BYTES, SUMS_PLACE } from '../format/drive-sums.ts';
 import { JOURNAL_RECORD_BYTES } from '../format/journal.ts';
 import { newSession } from '../format/session.ts';
@@ -50,6 +57,13 @@ interface DriveFile {
   readonly place: string;
   readonly length: number;
   readonly digest: Digest;
+}
+
+/** An object as it goes on the drive. */
+interface SealedObject extends ListedObject {
+  readonly epoch: number;
+  readonly place: string;
+  readonly bytes: Buffer;
 }
 
 interface Epoch {
@@ -124,6 +138,8 @@ class DriveFill {
   #bytesDone = 0;
   #objectsDone = 0;
   #step = 'prepare';
+  /** Memory of the object that is read, and of two sealed ones in turn: one is written while the other fills. */
+  #rooms: Buffer[] = [];
 
   constructor(parts: FillParts) {
     this.#parts = parts;
@@ -202,18 +218,27 @@ class DriveFill {
     for (const object of this.#onDrive.values()) this.#count(object.length);
     const coming = feed.objects(() => this.#tell('waiting for the backup'))[Symbol.asyncIterator]();
     let ahead = this.#next(coming);
+    let writing = Promise.resolve(true);
+    this.#rooms = Array.from({ length: 3 }, () => Buffer.allocUnsafeSlow(sealedFileBytes(DRIVE_FILE_BYTES_MAX)));
     try {
       for (let next = await ahead; next; next = await ahead) {
         const bytes = await next.bytes;
-        if (!this.#hasRoom(next.object)) return;
+        const sealed = typeof bytes === 'string' ? bytes : this.#seal(next, bytes, epoch); // while another is written
+        if (!(await writing) || !this.#hasRoom(next.object)) return;
         ahead = this.#next(coming);
-        if (typeof bytes === 'string') {
-          if (bytes === 'missing') this.#missing += 1;
+        if (typeof sealed === 'string') {
+          if (sealed === 'missing') this.#missing += 1;
           else this.#damaged += 1;
           this.#lost.add(next.at);
-        } else if (!(await this.#write(next, bytes, epoch))) return;
+        } else {
+          writing = this.#write(sealed);
+          writing.catch(() => {}); // whoever awaits it hears
+        }
       }
+      await writing;
     } finally {
+      await writing.catch(() => {}); // nothing is written any more when this has ended
+      this.#rooms = [];
       feed.close();
     }
   }
@@ -239,13 +264,19 @@ class DriveFill {
     return volume.freeBytes() >= sealedFileBytes(length) + closingBytes(objects, journals.bytes);
   }
 
-  /** False when the drive is full. */
-  async #write({ at, object }: ListedObject, bytes: Buffer, { number: epoch, driveKey }: Epoch): Promise<boolean> {
-    const { volume, journals, feed } = this.#parts;
+  #seal({ at, object }: ListedObject, bytes: Buffer, { number: epoch, driveKey }: Epoch): SealedObject {
     const place = objectPlace(at, epoch);
-    const sealed = sealDriveFile(bytes, { driveKey, place });
-    if (!(await volume.write(place, sealed))) return false;
-    const written = { ...object, number: at, epoch, sealed: digestOf(sealed) };
+    const [plain, room, other] = this.#rooms;
+    if (plain && room && other) this.#rooms = [plain, other, room];
+    return { object, at, epoch, place, bytes: sealDriveFile(bytes, { driveKey, place }, room) };
+  }
+
+  /** False when the drive is full. */
+  async #write({ object, at, epoch, place, bytes }: SealedObject): Promise<boolean> {
+    const { volume, journals, feed } = this.#parts;
+    const writing = volume.write(place, bytes);
+    const written = { ...object, number: at, epoch, sealed: digestOf(bytes) };
+    if (!(await writing)) return false;
     journals.append(written);
     this.#onDrive.set(at, written);
     this.#count(object.length);
@@ -257,7 +288,7 @@ class DriveFill {
 
   /** Never rejects by itself while the object before is being written: whoever awaits it hears. */
   #fetch(staging: ObjectStore, { object }: ListedObject): Promise<Fetched> {
-    const fetched = this.#throttle.take(object.length).then(() => readObject(staging, object));
+    const fetched = this.#throttle.take(object.length).then(() => readObject(staging, object, this.#rooms[0]));
     fetched.catch(() => {});
     return fetched;
   }
@@ -310,8 +341,9 @@ class DriveFill {
 
   async #readsBack({ place, length, digest }: DriveFile): Promise<boolean> {
     try {
-      const bytes = await this.#parts.volume.read(place, length);
-      return bytes !== undefined && digestOf(bytes) === digest;
+      const found = new Digesting();
+      const bytes = await this.#parts.volume.read(place, length, (piece) => found.update(piece));
+      return bytes !== undefined && found.digest() === digest;
     } catch (error) {
       if (error instanceof CorruptError) return false; // longer or shorter than it was written
       throw error;

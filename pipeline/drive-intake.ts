@@ -15,7 +15,7 @@ import { Failure } from '../domain/failure.ts';
 import type { Digest } from '../domain/names.ts';
 import { type CopiedObject, isTaken, openCopyLog, signCopyLog } from '../format/copy-log.ts';
 import { CorruptError } from '../format/cursor.ts';
-import { digestOf } from '../format/digest.ts';
+import { Digesting, digestOf } from '../format/digest.ts';
 import { type DriveManifest, type DriveObject, openManifest } from '../format/drive-manifest.ts';
 import {
   DRIVE_FILE_BYTES_MAX,
@@ -223,6 +223,8 @@ class DriveIntake {
   readonly #set: ReadonlyMap<Digest, { readonly at: number; readonly object: StoredObject }>;
   readonly #outcomes = new Map<number, CopiedObject>();
   #bytesDone = 0;
+  /** Memory of opened objects, one for each in flight. */
+  readonly #rooms: Buffer[] = [];
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(parts: IntakeParts) {
@@ -263,9 +265,14 @@ class DriveIntake {
     if (listed?.kind !== object.kind || listed.length !== object.length) return 'foreign';
     if ((await lengthAt(landing, placeOf(object))) === object.length) return 'present';
     await this.#throttle.take(object.length);
-    const plain = await this.#inTurn(() => this.#open(object));
-    if (typeof plain === 'string') return plain;
-    if ((await landing.put(placeOf(object), plain, { digest: object.name })) === 'created') return 'taken';
+    const room = this.#rooms.pop() ?? Buffer.allocUnsafeSlow(DRIVE_FILE_BYTES_MAX);
+    try {
+      const plain = await this.#inTurn(() => this.#open(object, room));
+      if (typeof plain === 'string') return plain;
+      if ((await landing.put(placeOf(object), plain, { digest: object.name })) === 'created') return 'taken';
+    } finally {
+      this.#rooms.push(room);
+    }
     return typeof (await readLanded(landing, object)) === 'string' ? 'occupied' : 'present';
   }
 
@@ -276,15 +283,17 @@ class DriveIntake {
     return done;
   }
 
-  async #open(object: DriveObject): Promise<Buffer | CopyOutcome> {
+  async #open(object: DriveObject, room: Buffer): Promise<Buffer | CopyOutcome> {
     const { volume, driveKeys, manifest } = this.#parts;
     const driveKey = await driveKeys.of(object.epoch, manifest.wraps[object.epoch - 1]);
     const place = objectPlace(object.number, object.epoch);
-    const sealed = await readOrRefuse(volume, place, sealedFileBytes(object.length));
+    const found = new Digesting();
+    const hear = (piece: Buffer) => found.update(piece);
+    const sealed = await readOrRefuse(volume, place, { bytesMax: sealedFileBytes(object.length), hear });
     if (typeof sealed === 'string') return sealed;
     if (sealed.length < sealedFileBytes(object.length)) return 'short';
-    if (digestOf(sealed) !== object.sealed) return 'altered';
-    const plain = openOrRefuse(sealed, { driveKey, place });
+    if (found.digest() !== object.sealed) return 'altered';
+    const plain = openOrRefuse(sealed, { driveKey, place }, room);
     return plain && digestOf(plain) === object.name ? plain : 'broken';
   }
 
@@ -325,9 +334,13 @@ function codeOf(error: unknown): string {
 }
 
 /** A bad sector costs its object, no more. */
-async function readOrRefuse(volume: DriveVolume, place: string, bytesMax: number): Promise<Buffer | CopyOutcome> {
+async function readOrRefuse(
+  volume: DriveVolume,
+  place: string,
+  { bytesMax, hear }: { readonly bytesMax: number; readonly hear: (piece: Buffer) => void },
+): Promise<Buffer | CopyOutcome> {
   try {
-    return (await volume.read(place, bytesMax)) ?? 'absent';
+    return (await volume.read(place, bytesMax, hear)) ?? 'absent';
   } catch (error) {
     if (error instanceof CorruptError) return 'altered';
     if (error instanceof Failure && error.code === 'DriveFailed') return 'unreadable';
@@ -335,9 +348,9 @@ async function readOrRefuse(volume: DriveVolume, place: string, bytesMax: number
   }
 }
 
-function openOrRefuse(sealed: Buffer, at: { driveKey: Uint8Array; place: string }): Buffer | undefined {
+function openOrRefuse(sealed: Buffer, at: { driveKey: Uint8Array; place: string }, room: Buffer): Buffer | undefined {
   try {
-    return openDriveFile(sealed, at);
+    return openDriveFile(sealed, at, room);
   } catch (error) {
     if (error instanceof CorruptError) return undefined;
     throw error;

@@ -7,6 +7,7 @@ import { Failure } from '../domain/failure.ts';
 import type { Digest } from '../domain/names.ts';
 import type { ObjectRange } from '../domain/receipt.ts';
 import { CorruptError } from '../format/cursor.ts';
+import { digestOf } from '../format/digest.ts';
 import { openPackSet } from '../format/pack-set.ts';
 import type { Trust } from '../format/signature.ts';
 import type { StoredObject } from '../format/stored-object.ts';
@@ -61,9 +62,20 @@ export function placeOf({ kind, name }: StoredObject): string {
   }
 }
 
-/** The newest version of an object that is what its name and length say; else what is wrong. */
-export async function readObject(store: ObjectStore, object: StoredObject): Promise<Buffer | 'missing' | 'damaged'> {
+/**
+ * The newest version of an object that is what its name and length say; else what is wrong.
+ * @param room where it may lie, if it is large enough
+ */
+export async function readObject(
+  store: ObjectStore,
+  object: StoredObject,
+  room?: Buffer,
+): Promise<Buffer | 'missing' | 'damaged'> {
   try {
+    if (room && room.length >= object.length) {
+      const into = await ifThere(store.get(placeOf(object), { offset: 0, length: object.length, into: room }));
+      if (into && digestOf(into) === object.name) return into;
+    }
     const bytes = await ifThere(store.getExact(placeOf(object), object.name));
     if (!bytes) return 'missing';
     return bytes.length === object.length ? bytes : 'damaged';

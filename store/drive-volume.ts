@@ -36,6 +36,8 @@ import { dropCache, makeDirectoryAt, openAt, unlinkAt } from './system-calls.ts'
 export const DRIVE_LABEL_FILE = 'SEEDSHIP-DRIVE.json';
 const LABEL_BYTES_MAX = 4096;
 const SCRUB_BYTES = 1 << 20;
+/** Of one reading step: whoever hears of one works on it while the next is read. */
+const PIECE_BYTES = 4 << 20;
 const FORMAT = 0;
 const OBJECT_PLACE = /^objects\/(\d{3})\/(\1\d{3})\.([1-9]\d{0,5})$/;
 const FILE_PLACE = /^(?:manifest|SHA256SUMS|journal\.[1-9]\d{0,5})$/;
@@ -163,12 +165,13 @@ export class DriveVolume {
    * Reads a file from the medium, not from memory. What it returns stands until the next call, which must wait
    * until this one has returned.
    * @param bytesMax what the caller expects at most
+   * @param heard is given its bytes in order, each piece while the next is being read
    * @returns undefined when it is not there
    * @throws CorruptError when it is no plain file, or larger; Failure `DriveFailed` when it cannot be read
    */
-  async read(place: string, bytesMax: number): Promise<Buffer | undefined> {
+  async read(place: string, bytesMax: number, heard: (piece: Buffer) => void = () => {}): Promise<Buffer | undefined> {
     const [folders, name] = split(place);
-    return this.#readFile(folders, name, bytesMax);
+    return this.#readFile(folders, name, { bytesMax, heard });
   }
 
   /**
@@ -201,7 +204,7 @@ export class DriveVolume {
 
   /** What the drive says it is; `undefined` when it says nothing that makes sense. */
   async label(): Promise<string | undefined> {
-    const bytes = await this.#readFile([], Buffer.from(DRIVE_LABEL_FILE), LABEL_BYTES_MAX);
+    const bytes = await this.#readFile([], Buffer.from(DRIVE_LABEL_FILE), { bytesMax: LABEL_BYTES_MAX, heard() {} });
     try {
       const said: { format?: unknown; drive?: unknown } = JSON.parse((bytes ?? '{}').toString());
       const { format, drive } = said;
@@ -284,7 +287,11 @@ export class DriveVolume {
     return tried(() => namesIn(this.#at.path, place));
   }
 
-  async #readFile(folders: readonly Buffer[], name: Buffer, bytesMax: number): Promise<Buffer | undefined> {
+  async #readFile(
+    folders: readonly Buffer[],
+    name: Buffer,
+    { bytesMax, heard }: { readonly bytesMax: number; readonly heard: (piece: Buffer) => void },
+  ): Promise<Buffer | undefined> {
     const directory = this.#openFolder(folders, false);
     if (directory === undefined) return undefined;
     let fd: number | undefined;
@@ -296,11 +303,15 @@ export class DriveVolume {
       dropCache(fd);
       if (this.#room.length < status.size) this.#room = Buffer.allocUnsafeSlow(status.size);
       const bytes = this.#room.subarray(0, status.size);
-      for (let done = 0; done < bytes.length; ) {
-        const { bytesRead } = await readFrom(fd, bytes, done, bytes.length - done, done);
+      let piece = bytes.subarray(0, 0);
+      for (let done = 0; done < bytes.length; done += piece.length) {
+        const reading = readFrom(fd, bytes, done, Math.min(PIECE_BYTES, bytes.length - done), done);
+        heard(piece);
+        const { bytesRead } = await reading;
         if (bytesRead === 0) throw new CorruptError('drive file: shorter than it was');
-        done += bytesRead;
+        piece = bytes.subarray(done, done + bytesRead);
       }
+      heard(piece);
       dropCache(fd);
       return bytes;
     } catch (error) {

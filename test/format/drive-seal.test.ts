@@ -55,6 +55,16 @@ describe('drive seal', () => {
     },
   );
 
+  test('room that is given is used, and one that is too small is not', () => {
+    const plain = Buffer.alloc(SEGMENT_BYTES + 5, 'courier');
+    const rooms = [Buffer.alloc(4 * SEGMENT_BYTES, 'old'), Buffer.alloc(4 * SEGMENT_BYTES, 'old')];
+    const sealed = sealDriveFile(plain, at, rooms[0]);
+    const opened = openDriveFile(sealed, at, rooms[1]);
+    expect([sealed.buffer === rooms[0]?.buffer, opened.buffer === rooms[1]?.buffer]).toEqual([true, true]);
+    expect([sealed.length, opened.equals(plain)]).toEqual([sealedFileBytes(plain.length), true]);
+    expect(openDriveFile(sealDriveFile(plain, at, Buffer.alloc(9)), at, Buffer.alloc(9)).equals(plain)).toBe(true);
+  });
+
   test('what was sealed opens to the same bytes, whatever they are', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 2000 }), (plain) => {
@@ -91,12 +101,9 @@ describe('drive seal', () => {
     const salt = new Uint8Array(32);
     const head = new Writer().prelude('SSDO').bytes(salt).finish();
     const seal = (plain: Uint8Array, nonce: string) =>
-      sealBytes(
-        objectKey(at.driveKey, salt),
-        plain,
-        Buffer.concat([head, Buffer.from(at.place)]),
-        Buffer.from(nonce, 'hex'),
-      );
+      sealBytes(objectKey(at.driveKey, salt), plain, Buffer.concat([head, Buffer.from(at.place)]), {
+        nonce: Buffer.from(nonce, 'hex'),
+      });
     const full = seal(new Uint8Array(SEGMENT_BYTES), '000000000000000000000000');
     const empty = seal(new Uint8Array(0), '010000000000000000000001');
     expect(() => openDriveFile(Buffer.concat([head, full, empty]), at)).toThrow('of no length that is written');

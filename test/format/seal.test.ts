@@ -39,8 +39,8 @@ describe('seal', () => {
   ])('is AES-256-GCM (%#)', (secret, nonce, plain, beside, sealed) => {
     const [k, n, p, b, s] = [secret, nonce, plain, beside, sealed].map((text) => Buffer.from(text, 'hex')) as Buffer[];
     if (!k || !n || !p || !b || !s) throw new Error('unreachable');
-    expect(sealBytes(k, p, b, n).toString('hex')).toBe(sealed);
-    expect(openBytes(k, s, b, 'test', n).toString('hex')).toBe(plain);
+    expect(sealBytes(k, p, b, { nonce: n }).toString('hex')).toBe(sealed);
+    expect(openBytes(k, s, b, 'test', { nonce: n }).toString('hex')).toBe(plain);
   });
 
   test('every truncation and every flipped byte is refused', () => {
@@ -62,7 +62,7 @@ describe('seal', () => {
     ['another nonce', key, bound, new Uint8Array(12).fill(1)],
   ])('%s does not open it', (_, secret, beside, nonce) => {
     const sealed = sealBytes(key, Buffer.from('plain'), bound);
-    expect(() => openBytes(secret, sealed, beside, 'test', nonce)).toThrow('test: the seal is broken');
+    expect(() => openBytes(secret, sealed, beside, 'test', { nonce })).toThrow('test: the seal is broken');
   });
 
   test('more than one slice is sealed as if it were one', () => {

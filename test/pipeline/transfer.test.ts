@@ -139,8 +139,8 @@ function shareSet(landing: string): void {
 function filesOf(drive: DriveAt): Map<string, string> {
   const found = new Map<string, string>();
   for (const name of readdirSync(drive.path, { recursive: true, encoding: 'utf8' }).sort()) {
-    const status = statSync(path.join(drive.path, name), { bigint: true });
-    if (status.isFile()) found.set(name, `${status.ino} ${status.mtimeNs} ${status.size}`);
+    const status = statSync(path.join(drive.path, name), { bigint: true, throwIfNoEntry: false }); // it is at work
+    if (status?.isFile()) found.set(name, `${status.ino} ${status.mtimeNs} ${status.size}`);
   }
   return found;
 }

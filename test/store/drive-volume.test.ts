@@ -42,6 +42,18 @@ describe('drive volume', () => {
     });
   });
 
+  test('a file is heard in order, all of it, while it is read', async () => {
+    const volume = await openVolume({ path: drive, id }, 'write');
+    const place = 'objects/009/009999.1';
+    const bytes = Buffer.alloc((9 << 20) + 5, 'in order ');
+    await volume.write(place, bytes);
+    const heard: Buffer[] = [];
+    const read = await volume.read(place, bytes.length, (piece) => heard.push(Buffer.from(piece)));
+    expect([Buffer.concat(heard).equals(bytes), read?.equals(bytes)]).toEqual([true, true]);
+    volume.remove(place);
+    volume.close();
+  });
+
   test('what is written is read back, listed, and removed', async () => {
     const volume = await openVolume({ path: drive, id }, 'write');
     const bytes = Buffer.alloc(100_000, 7);
