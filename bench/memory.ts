@@ -210,9 +210,13 @@ async function main(): Promise<number> {
   try {
     const { versions } = await versionsOf(programs, {});
     const lines: Line[] = [];
-    for (const name of order.cases) lines.push(...(await measureCase(name, order, programs)));
-    const conditions = { at: new Date().toISOString(), machine: onMachine(), versions };
-    writeResults(order, { ...conditions, order, lines }, markdown(order, lines, conditions));
+    for (const [at, name] of order.cases.entries()) {
+      lines.push(...(await measureCase(name, order, programs)));
+      say(`${name}  ${lines.at(-1)?.result}`);
+      const conditions = { at: new Date().toISOString(), machine: onMachine(), versions };
+      const done = { ...order, cases: order.cases.slice(0, at + 1) }; // a series that is ended has its whole cases
+      writeResults(order, { ...conditions, order: done, lines }, markdown(done, lines, conditions));
+    }
     return lines.some(({ result }) => result === 'DIFFERS') ? 1 : 0;
   } catch (error) {
     say(`${error instanceof Error ? error.message : error}`);

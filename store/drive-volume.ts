@@ -41,7 +41,7 @@ const PIECE_BYTES = 4 << 20;
 const FORMAT = 0;
 const OBJECT_PLACE = /^objects\/(\d{3})\/(\1\d{3})\.([1-9]\d{0,5})$/;
 const FILE_PLACE = /^(?:manifest|SHA256SUMS|journal\.[1-9]\d{0,5})$/;
-const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK } = constants;
+const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_DSYNC, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK } = constants;
 
 const [readFrom, writeTo, sync] = [promisify(read), promisify(write), promisify(fsync)];
 
@@ -138,7 +138,8 @@ export class DriveVolume {
     const directory = this.#openFolder(folders, true);
     if (directory === undefined) return false;
     try {
-      const fd = tried(() => openAt(directory, name, O_WRONLY | O_CREAT | O_EXCL));
+      // O_DSYNC: the disk begins when the write ends, and not when this thread has time to ask for it
+      const fd = tried(() => openAt(directory, name, O_WRONLY | O_CREAT | O_EXCL | O_DSYNC));
       try {
         for (let done = 0; done < bytes.length; )
           done += (await writeTo(fd, bytes, done, bytes.length - done, done)).bytesWritten;
