@@ -181,8 +181,9 @@ describe('preparation and ingest of a disk', () => {
   }, 600_000);
 
   test('do not survive power cuts in a build that does not force its writes to the drive', async () => {
+    const file = 'store/drive-volume.js';
     const forced = /await sync\(fd\);\s+fsyncSync\(directory\);/;
-    const run = await mutant(builds.at('drive'), ['store/drive-volume.js', forced, '']);
+    const run = await mutant(builds.at('drive'), [file, forced, ''], [file, ' | O_DSYNC));', '));']);
     await expect(suite('cut without fsync', cut, 10, run)).rejects.toThrow(/toEqual[\s\S]*cut without fsync/);
   }, 200_000);
 
