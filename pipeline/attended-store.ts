@@ -18,7 +18,7 @@ export function attended(store: ObjectStore): ObjectStore {
     url: store.url,
     put: (name, bytes, options) => looking(store.put(name, bytes, options)),
     get: (name, range) => looking(store.get(name, range)),
-    getExact: (name, digest) => looking(store.getExact(name, digest)),
+    getExact: (name, digest, room) => looking(store.getExact(name, digest, room)),
     getFitting: (name, fits) => looking(store.getFitting(name, fits)),
     head: (name) => store.head(name),
     list: (prefix) => store.list(prefix),

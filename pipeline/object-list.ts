@@ -7,7 +7,6 @@ import { Failure } from '../domain/failure.ts';
 import type { Digest } from '../domain/names.ts';
 import type { ObjectRange } from '../domain/receipt.ts';
 import { CorruptError } from '../format/cursor.ts';
-import { digestOf } from '../format/digest.ts';
 import { openPackSet } from '../format/pack-set.ts';
 import type { Trust } from '../format/signature.ts';
 import type { StoredObject } from '../format/stored-object.ts';
@@ -72,11 +71,7 @@ export async function readObject(
   room?: Buffer,
 ): Promise<Buffer | 'missing' | 'damaged'> {
   try {
-    if (room && room.length >= object.length) {
-      const into = await ifThere(store.get(placeOf(object), { offset: 0, length: object.length, into: room }));
-      if (into && digestOf(into) === object.name) return into;
-    }
-    const bytes = await ifThere(store.getExact(placeOf(object), object.name));
+    const bytes = await ifThere(store.getExact(placeOf(object), object.name, room));
     if (!bytes) return 'missing';
     return bytes.length === object.length ? bytes : 'damaged';
   } catch (error) {

@@ -66,6 +66,10 @@ export class DirectoryStore implements ObjectStore {
   }
 
   get(name: string, range?: ByteRange): Promise<Buffer> {
+    return this.#read(name, range);
+  }
+
+  #read(name: string, range?: ByteRange, room = range?.into): Promise<Buffer> {
     const file = this.fileOf(name);
     return this.#tried(async () => {
       const handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW);
@@ -73,7 +77,7 @@ export class DirectoryStore implements ObjectStore {
         const { size } = await handle.stat();
         const { offset, length } = range ?? { offset: 0, length: size };
         if (offset + length > size) throw new CorruptError('object: shorter than it should be');
-        const bytes = range?.into?.subarray(0, length) ?? Buffer.allocUnsafe(length);
+        const bytes = room && room.length >= length ? room.subarray(0, length) : Buffer.allocUnsafe(length);
         for (let done = 0; done < length; ) {
           const { bytesRead } = await handle.read(bytes, done, length - done, offset + done);
           if (bytesRead === 0) throw new CorruptError('object: shorter than it should be');
@@ -86,12 +90,12 @@ export class DirectoryStore implements ObjectStore {
     });
   }
 
-  getExact(name: string, digest: Digest): Promise<Buffer> {
-    return this.getFitting(name, (bytes) => digestOf(bytes) === digest);
+  getExact(name: string, digest: Digest, room?: Buffer): Promise<Buffer> {
+    return this.getFitting(name, (bytes) => digestOf(bytes) === digest, room);
   }
 
-  async getFitting(name: string, fits: (bytes: Buffer) => boolean): Promise<Buffer> {
-    const bytes = await this.get(name);
+  async getFitting(name: string, fits: (bytes: Buffer) => boolean, room?: Buffer): Promise<Buffer> {
+    const bytes = await this.#read(name, undefined, room);
     if (!fits(bytes)) throw new CorruptError('object: not the bytes it should be');
     return bytes;
   }

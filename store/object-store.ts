@@ -43,8 +43,12 @@ export interface ObjectStore {
   put(name: string, bytes: Uint8Array, options?: { readonly digest?: Digest }): Promise<Written>;
   /** The object, or exactly the range asked for. @throws Failure `NotFound`; CorruptError past its end */
   get(name: string, range?: ByteRange): Promise<Buffer>;
-  /** The newest version of the object that has this digest. @throws CorruptError when none has */
-  getExact(name: string, digest: Digest): Promise<Buffer>;
+  /**
+   * The newest version of the object that has this digest.
+   * @param room where it may lie, if it is large enough; a store is free to use memory of its own
+   * @throws CorruptError when none has
+   */
+  getExact(name: string, digest: Digest, room?: Buffer): Promise<Buffer>;
   /** The newest version of the object that `fits`. @throws CorruptError when none does */
   getFitting(name: string, fits: (bytes: Buffer) => boolean): Promise<Buffer>;
   /** `undefined` when it is not there. */
