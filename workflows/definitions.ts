@@ -198,6 +198,8 @@ export interface ShippingNews {
   readonly waits: readonly TravelWait[];
   /** Nothing more will have to travel, as far as anyone knows. */
   readonly complete: boolean;
+  /** Signals may overtake one another: what has a lower count than what is known is old. Absent in old histories. */
+  readonly count?: number;
 }
 export const shippingNews = defineSignal<[ShippingNews]>('shippingNews');
 export interface ParcelScan {

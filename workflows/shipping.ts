@@ -73,6 +73,7 @@ export async function shipping(state: ShippingState): Promise<ShippingOutcome> {
   let news = state.news;
   let stirred = false;
   setHandler(shippingNews, (latest) => {
+    if ((latest.count ?? 0) < (news.count ?? 0)) return; // overtaken on its way
     news = latest;
     stirred = true;
   });

@@ -14,6 +14,7 @@ import {
   condition,
   executeChild,
   isCancellation,
+  patched,
   startChild,
   workflowInfo,
 } from '@temporalio/workflow';
@@ -50,6 +51,8 @@ export class Travel {
   readonly #id = workflowInfo().workflowId;
   readonly #legs = new Map<string, CancellationScope>();
   #tell: ((news: ShippingNews) => Promise<void>) | undefined;
+  /** How often something moved; of what was told of it the highest count holds. */
+  #moves = 0;
 
   constructor(log: Logbook) {
     this.#log = log;
@@ -134,6 +137,7 @@ export class Travel {
   moved(restarted?: string): void {
     const now = new Date().toISOString();
     this.#log.waits = custody.travelWaits(this.#log.custody, this.#log.waits, now, restarted);
+    this.#moves += 1;
     const tell = this.#tell;
     if (tell) void tell(this.#news()).catch(() => undefined); // it has just ended: nothing was waited for
   }
@@ -185,6 +189,7 @@ export class Travel {
       const state = { vault, job, heartbeatMs, news: this.#news(), ...(timers && { timers }) };
       const child = await startChild(shipping, { ...options, args: [state] });
       this.#tell = (news) => child.signal(shippingNews, news);
+      if (this.#moves > state.news.count && patched('told-once-started')) this.moved();
       return child.result().finally(() => {
         this.#tell = undefined;
       });
@@ -308,8 +313,8 @@ export class Travel {
     return waiting.map(({ id }) => this.#receipt(id));
   }
 
-  #news(): ShippingNews {
-    return { waits: this.#log.waits, complete: custody.allPrepared(this.#log.custody) };
+  #news() {
+    return { waits: this.#log.waits, complete: custody.allPrepared(this.#log.custody), count: this.#moves };
   }
 
   #options(workflowId: string, staticSummary: string, staticDetails: string, drive?: string) {

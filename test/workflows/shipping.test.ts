@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { childId, seedingId } from '../../domain/seeding-job.ts';
 import { DAY } from '../../domain/units.ts';
 import * as say from '../../workflows/definitions.ts';
+import type { shipping } from '../../workflows/shipping.ts';
 import {
   asks,
   atStage,
@@ -80,6 +81,22 @@ describe('prepared drives that nobody ships', () => {
     expect(status.parcels).toMatchObject([{ tracking: '1Z99', state: 'Shipped', drives: [FIRST, SECOND] }]);
     await handle.terminate();
   });
+});
+
+test('news that was overtaken on its way is not taken for what is', async () => {
+  const since = new Date().toISOString();
+  const news = { waits: [{ key: 'ship', kind: 'ship' as const, since, drives: [FIRST] }], complete: true, count: 2 };
+  const handle = await stage.client.workflow.start<typeof shipping>('shipping', {
+    workflowId: 'overtaken',
+    taskQueue: 'control',
+    args: [{ vault: JOB.vault, job: 'overtaken', heartbeatMs: JOB.heartbeatMs, news }],
+  });
+  const nothing = { waits: [], complete: true };
+  await handle.signal(say.shippingNews, { ...nothing, count: 1 });
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  expect((await handle.describe()).status.name).toBe('RUNNING');
+  await handle.signal(say.shippingNews, { ...nothing, count: 3 });
+  expect(await handle.result()).toEqual({ outcome: 'arrived' });
 });
 
 describe('a parcel', () => {
