@@ -48,30 +48,48 @@ export function sealedFileBytes(plainBytes: number): number {
   return HEAD_BYTES + plainBytes + TAG_BYTES * Math.max(1, Math.ceil(plainBytes / SEGMENT_BYTES));
 }
 
-/**
- * Seals a file for its place on a drive.
- * @param room where the result goes, if it is large enough: fresh memory costs more than sealing
- */
-export function sealDriveFile(
-  plain: Uint8Array,
-  { driveKey, place }: DriveFileAt,
-  room: Buffer = Buffer.alloc(0),
-): Buffer {
-  if (plain.length > DRIVE_FILE_BYTES_MAX) throw new RangeError(`drive-seal: ${plain.length} bytes in one file`);
-  const salt = newSalt();
-  const sealed = within(room, sealedFileBytes(plain.length));
-  sealed.set(new Writer().prelude('SSDO').bytes(salt).finish());
-  const bound = Buffer.concat([sealed.subarray(0, HEAD_BYTES), Buffer.from(place)]);
-  const key = objectKey(driveKey, salt, useOf(place));
-  let to = HEAD_BYTES;
-  for (let number = 0; to < sealed.length; number++) {
-    const from = number * SEGMENT_BYTES;
-    const segment = plain.subarray(from, from + SEGMENT_BYTES);
-    const last = from + segment.length === plain.length;
-    const into = sealed.subarray(to, to + segment.length + TAG_BYTES);
-    sealBytes(key, segment, bound, { nonce: nonce(number, last), into });
-    to += into.length;
+/** The most bytes that one step of sealing adds. */
+export const SEALED_PART_BYTES_MAX = HEAD_BYTES + SEGMENT_BYTES + TAG_BYTES;
+
+/** Seals a file for its place on a drive, part by part: head and first segment, then a segment each. */
+export class DriveSealing {
+  readonly #plain: Uint8Array;
+  readonly #head: Buffer;
+  readonly #bound: Buffer;
+  readonly #key: Uint8Array;
+  #number = 0;
+
+  constructor(plain: Uint8Array, { driveKey, place }: DriveFileAt) {
+    if (plain.length > DRIVE_FILE_BYTES_MAX) throw new RangeError(`drive-seal: ${plain.length} bytes in one file`);
+    const salt = newSalt();
+    this.#plain = plain;
+    this.#head = new Writer().prelude('SSDO').bytes(salt).finish();
+    this.#bound = Buffer.concat([this.#head, Buffer.from(place)]);
+    this.#key = objectKey(driveKey, salt, useOf(place));
   }
+
+  get isDone(): boolean {
+    return this.#number * SEGMENT_BYTES >= Math.max(1, this.#plain.length);
+  }
+
+  /** Seals the next part into the beginning of `room`, which has SEALED_PART_BYTES_MAX: that beginning. */
+  next(room: Buffer): Buffer {
+    const from = this.#number * SEGMENT_BYTES;
+    const segment = this.#plain.subarray(from, from + SEGMENT_BYTES);
+    const head = this.#number === 0 ? this.#head.copy(room) : 0;
+    const part = room.subarray(0, head + segment.length + TAG_BYTES);
+    const last = from + segment.length === this.#plain.length;
+    sealBytes(this.#key, segment, this.#bound, { nonce: nonce(this.#number, last), into: part.subarray(head) });
+    this.#number += 1;
+    return part;
+  }
+}
+
+/** Seals a file for its place on a drive. */
+export function sealDriveFile(plain: Uint8Array, at: DriveFileAt): Buffer {
+  const sealing = new DriveSealing(plain, at);
+  const sealed = Buffer.allocUnsafe(sealedFileBytes(plain.length));
+  for (let done = 0; !sealing.isDone; ) done += sealing.next(sealed.subarray(done)).length;
   return sealed;
 }
 

@@ -35,6 +35,7 @@ import { DRIVE_KEYS, driveKeyName } from '../store/places.ts';
 import type { ChildSecrets, PrepareTask, Progress, TransferResult } from './child-tasks.ts';
 import { type OpenDrive, openDrive } from './drive-access.ts';
 import { DriveJournals, lockDrive } from './drive-journals.ts';
+import { type FilledObject, fillObject } from './drive-object.ts';
 import { type ObjectFeed, openFeed } from './object-feed.ts';
 import { type ListedObject, MissingRanges, readObject } from './object-list.ts';
 import { type Actor, actorOf, findReceipt, getIfThere, openPlace, writeReceipt } from './step-receipt.ts';
@@ -57,13 +58,6 @@ interface DriveFile {
   readonly place: string;
   readonly length: number;
   readonly digest: Digest;
-}
-
-/** An object as it goes on the drive. */
-interface SealedObject extends ListedObject {
-  readonly epoch: number;
-  readonly place: string;
-  readonly bytes: Buffer;
 }
 
 interface Epoch {
@@ -138,7 +132,7 @@ class DriveFill {
   #bytesDone = 0;
   #objectsDone = 0;
   #step = 'prepare';
-  /** Memory of the object that is read, and of two sealed ones in turn: one is written while the other fills. */
+  /** Memory of the object that is read, and of the one that is sealed. */
   #rooms: Buffer[] = [];
 
   constructor(parts: FillParts) {
@@ -214,30 +208,37 @@ class DriveFill {
   }
 
   async #writeObjects(epoch: Epoch): Promise<void> {
-    const { feed } = this.#parts;
+    const { feed, volume } = this.#parts;
     for (const object of this.#onDrive.values()) this.#count(object.length);
     const coming = feed.objects(() => this.#tell('waiting for the backup'))[Symbol.asyncIterator]();
+    this.#rooms = Array.from({ length: 2 }, () => Buffer.allocUnsafeSlow(DRIVE_FILE_BYTES_MAX));
     let ahead = this.#next(coming);
-    let writing = Promise.resolve(true);
-    this.#rooms = Array.from({ length: 3 }, () => Buffer.allocUnsafeSlow(sealedFileBytes(DRIVE_FILE_BYTES_MAX)));
+    let ending = Promise.resolve(true); // of the object before, while the next one is sealed and given to the disk
+    let underway = 0;
+    let filled: FilledObject | undefined;
     try {
       for (let next = await ahead; next; next = await ahead) {
         const bytes = await next.bytes;
-        const sealed = typeof bytes === 'string' ? bytes : this.#seal(next, bytes, epoch); // while another is written
-        if (!(await writing) || !this.#hasRoom(next.object)) return;
+        if (!this.#hasRoom(next.object, underway) && !((await ending) && this.#hasRoom(next.object))) return;
+        this.#rooms.reverse();
         ahead = this.#next(coming);
-        if (typeof sealed === 'string') {
-          if (sealed === 'missing') this.#missing += 1;
+        if (typeof bytes === 'string') {
+          if (bytes === 'missing') this.#missing += 1;
           else this.#damaged += 1;
           this.#lost.add(next.at);
-        } else {
-          writing = this.#write(sealed);
-          writing.catch(() => {}); // whoever awaits it hears
+          continue;
         }
+        filled = await fillObject(volume, { ...next, bytes }, epoch);
+        if (!(await ending) || !filled) return;
+        underway = filled.file.length;
+        ending = this.#finish(filled);
+        ending.catch(() => {}); // whoever awaits it hears
+        filled = undefined;
       }
-      await writing;
+      await ending;
     } finally {
-      await writing.catch(() => {}); // nothing is written any more when this has ended
+      await ending.catch(() => {}); // nothing is written any more when this has ended
+      await filled?.file.abandon();
       this.#rooms = [];
       feed.close();
     }
@@ -258,31 +259,23 @@ class DriveFill {
     return next;
   }
 
-  #hasRoom({ length }: StoredObject): boolean {
+  /** @param underwayBytes of a file that the drive may not count yet */
+  #hasRoom({ length }: StoredObject, underwayBytes = 0): boolean {
     const { volume, journals, feed } = this.#parts;
     const objects = feed.total?.objects ?? this.#onDrive.size + 1;
-    return volume.freeBytes() >= sealedFileBytes(length) + closingBytes(objects, journals.bytes);
+    return volume.freeBytes() - underwayBytes >= sealedFileBytes(length) + closingBytes(objects, journals.bytes);
   }
 
-  #seal({ at, object }: ListedObject, bytes: Buffer, { number: epoch, driveKey }: Epoch): SealedObject {
-    const place = objectPlace(at, epoch);
-    const [plain, room, other] = this.#rooms;
-    if (plain && room && other) this.#rooms = [plain, other, room];
-    return { object, at, epoch, place, bytes: sealDriveFile(bytes, { driveKey, place }, room) };
-  }
-
-  /** False when the drive is full. */
-  async #write({ object, at, epoch, place, bytes }: SealedObject): Promise<boolean> {
+  /** Journals it once it is on the medium. False when the drive is full. */
+  async #finish({ file, written }: FilledObject): Promise<boolean> {
     const { volume, journals, feed } = this.#parts;
-    const writing = volume.write(place, bytes);
-    const written = { ...object, number: at, epoch, sealed: digestOf(bytes) };
-    if (!(await writing)) return false;
+    if (!(await volume.finish(file))) return false;
     journals.append(written);
-    this.#onDrive.set(at, written);
-    this.#count(object.length);
+    this.#onDrive.set(written.number, written);
+    this.#count(written.length);
     if (feed.total === undefined && !(await this.#isOnMedium(written)))
-      throw new Failure('DriveFailed', `object ${at} does not read back as it was written`);
-    await feed.onDrive(object);
+      throw new Failure('DriveFailed', `object ${written.number} does not read back as it was written`);
+    await feed.onDrive(written);
     return true;
   }
 

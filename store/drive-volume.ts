@@ -20,6 +20,7 @@ import {
   lstatSync,
   openSync,
   read,
+  type Stats,
   statfsSync,
   write,
 } from 'node:fs';
@@ -28,9 +29,13 @@ import { promisify } from 'node:util';
 import { errnoOf, Failure } from '../domain/failure.ts';
 import { NAME_RULES } from '../domain/names.ts';
 import { CorruptError } from '../format/cursor.ts';
-import { openPlain, readSectors, readSome } from './drive-file.ts';
+import { alignedBuffer } from './direct-memory.ts';
+import { driveFailure, isFull, tried } from './drive-failure.ts';
+import { openMedium, openPlain, readSectors, readSome, SECTOR } from './drive-file.ts';
 import { isEmpty, namesIn } from './drive-folder.ts';
+import { DriveWriting } from './drive-writing.ts';
 import { writeDurable } from './durable-file.ts';
+import { PieceRing } from './piece-file.ts';
 import { dropCache, makeDirectoryAt, openAt, unlinkAt } from './system-calls.ts';
 
 export const DRIVE_LABEL_FILE = 'SEEDSHIP-DRIVE.json';
@@ -38,10 +43,12 @@ const LABEL_BYTES_MAX = 4096;
 const SCRUB_BYTES = 1 << 20;
 /** Of one reading step: whoever hears of one works on it while the next is read. */
 const PIECE_BYTES = 4 << 20;
+/** Memory of what is written: two pieces on their way while one fills. */
+const WRITTEN = { count: 3, bytes: PIECE_BYTES, roomBytes: 2 << 20 };
 const FORMAT = 0;
 const OBJECT_PLACE = /^objects\/(\d{3})\/(\1\d{3})\.([1-9]\d{0,5})$/;
 const FILE_PLACE = /^(?:manifest|SHA256SUMS|journal\.[1-9]\d{0,5})$/;
-const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_DSYNC, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK } = constants;
+const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK } = constants;
 
 const [readFrom, writeTo, sync] = [promisify(read), promisify(write), promisify(fsync)];
 
@@ -111,6 +118,7 @@ export class DriveVolume {
   readonly #at: DriveLocation;
   readonly #root: number;
   #used: number | undefined;
+  #ring: PieceRing | undefined;
   /** Objects are up to 64 MiB, one after the other: memory for one is enough. */
   #room: Buffer = Buffer.alloc(0);
 
@@ -129,37 +137,35 @@ export class DriveVolume {
   }
 
   /**
-   * Writes a file that must not be there yet; on return it is on the medium.
-   * @returns false when the drive is full; nothing is left of the file then
-   * @throws Failure `DriveFailed` when the drive reports an error: the file is removed, never tried again
+   * Begins a file that must not be there yet; none other is filled until it is finished or abandoned.
+   * @returns undefined when the drive is full
+   * @throws Failure `DriveFailed`
    */
-  async write(place: string, bytes: Uint8Array): Promise<boolean> {
+  begin(place: string): DriveWriting | undefined {
     const [folders, name] = split(place);
     const directory = this.#openFolder(folders, true);
-    if (directory === undefined) return false;
+    if (directory === undefined) return undefined;
+    this.#ring ??= new PieceRing(WRITTEN);
     try {
-      // O_DSYNC: the disk begins when the write ends, and not when this thread has time to ask for it
-      const fd = tried(() => openAt(directory, name, O_WRONLY | O_CREAT | O_EXCL | O_DSYNC));
-      try {
-        for (let done = 0; done < bytes.length; )
-          done += (await writeTo(fd, bytes, done, bytes.length - done, done)).bytesWritten;
-        await sync(fd);
-        fsyncSync(directory);
-      } catch (error) {
-        unlinkAt(directory, name);
-        if (isFull(error)) return false;
-        throw driveFailure(error);
-      } finally {
-        closeSync(fd);
-      }
-      if (this.#used !== undefined) this.#used += bytes.length;
-      return true;
+      return new DriveWriting(directory, name, this.#ring);
     } catch (error) {
-      if (isFull(error)) return false;
-      throw error;
-    } finally {
-      closeSync(directory);
+      if (isFull(error)) return undefined;
+      throw driveFailure(error);
     }
+  }
+
+  /** Finishes it, as DriveWriting does, and counts its bytes among those that the drive holds. */
+  async finish(file: DriveWriting): Promise<boolean> {
+    const bytes = file.length;
+    const done = await file.finish();
+    if (done && this.#used !== undefined) this.#used += bytes;
+    return done;
+  }
+
+  /** Writes a whole file; false when the drive is full: nothing is left of it then. @throws Failure `DriveFailed` */
+  async write(place: string, bytes: Uint8Array): Promise<boolean> {
+    const file = this.begin(place);
+    return file !== undefined && (await file.append(bytes)) && (await this.finish(file));
   }
 
   /**
@@ -297,24 +303,23 @@ export class DriveVolume {
     if (directory === undefined) return undefined;
     let fd: number | undefined;
     try {
-      fd = openAt(directory, name, O_RDONLY | O_NONBLOCK);
-      const status = fstatSync(fd);
-      if (!status.isFile()) throw new CorruptError('drive file: not a plain file');
-      if (status.size > bytesMax) throw new CorruptError('drive file: larger than any that was written');
-      dropCache(fd);
-      if (this.#room.length < status.size) this.#room = Buffer.allocUnsafeSlow(status.size);
-      const bytes = this.#room.subarray(0, status.size);
-      let piece = bytes.subarray(0, 0);
-      for (let done = 0; done < bytes.length; done += piece.length) {
-        const reading = readFrom(fd, bytes, done, Math.min(PIECE_BYTES, bytes.length - done), done);
+      const opened = openMedium(directory, name);
+      fd = opened.fd;
+      const { size } = plainStatus(fd);
+      if (size > bytesMax) throw new CorruptError('drive file: larger than any that was written');
+      const whole = Math.ceil(size / SECTOR) * SECTOR;
+      if (this.#room.length < whole) this.#room = alignedBuffer(whole, SECTOR);
+      let piece = this.#room.subarray(0, 0);
+      for (let done = 0; done < size; done += piece.length) {
+        const reading = readFrom(fd, this.#room, done, Math.min(PIECE_BYTES, whole - done), done);
         heard(piece);
         const { bytesRead } = await reading;
         if (bytesRead === 0) throw new CorruptError('drive file: shorter than it was');
-        piece = bytes.subarray(done, done + bytesRead);
+        piece = this.#room.subarray(done, Math.min(done + bytesRead, size));
       }
       heard(piece);
-      dropCache(fd);
-      return bytes;
+      if (!opened.direct) dropCache(fd);
+      return this.#room.subarray(0, size);
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return undefined;
       if (errnoOf(error) === 'ELOOP') throw new CorruptError('drive file: not a plain file', { cause: error });
@@ -355,27 +360,14 @@ export class DriveVolume {
   }
 }
 
+function plainStatus(fd: number): Stats {
+  const status = fstatSync(fd);
+  if (!status.isFile()) throw new CorruptError('drive file: not a plain file');
+  return status;
+}
+
 function split(place: string): [Buffer[], Buffer] {
   if (!OBJECT_PLACE.test(place) && !FILE_PLACE.test(place)) throw new RangeError('drive-volume: no place of a drive');
   const names = place.split('/').map((name) => Buffer.from(name));
   return [names.slice(0, -1), names.at(-1) ?? Buffer.alloc(0)];
-}
-
-function isFull(error: unknown): boolean {
-  return errnoOf(error) === 'ENOSPC' || errnoOf(error) === 'EDQUOT';
-}
-
-function tried<T>(call: () => T): T {
-  try {
-    return call();
-  } catch (error) {
-    throw driveFailure(error);
-  }
-}
-
-function driveFailure(error: unknown): unknown {
-  const errno = errnoOf(error);
-  if (error instanceof Failure || errno === '' || isFull(error)) return error;
-  if (errno === 'ENOENT' || errno === 'ENOTDIR') return new Failure('DriveMissing', 'the drive is not attached');
-  return new Failure('DriveFailed', `the drive answers ${errno}`, { cause: error });
 }

@@ -18,13 +18,11 @@ import path from 'node:path';
 import { threadId } from 'node:worker_threads';
 import { errnoOf } from '../domain/failure.ts';
 import { MIB } from '../domain/units.ts';
-import { alignedBuffer } from './direct-memory.ts';
+import { PieceFile, PieceRing } from './piece-file.ts';
 import { renameNew } from './system-calls.ts';
 
 const FILE_MODE = 0o600;
 const LEFTOVER = /^\.[a-z0-9-]+\.writing$/;
-/** What the strictest disks ask of direct writes. */
-const ALIGNMENT = 4096;
 const PIECE_BYTES = 1 * MIB;
 const { O_CREAT, O_EXCL, O_WRONLY, O_RDWR, O_APPEND, O_NOFOLLOW, O_DIRECTORY, O_RDONLY, O_DIRECT } = constants;
 const SET_GROUP_ID = 0o2000;
@@ -176,67 +174,45 @@ export async function removeLeftovers(directory: string, untouchedMs = 0): Promi
   return removed;
 }
 
-interface Piece {
-  readonly bytes: Buffer;
-  writing: Promise<void>;
-}
-
 interface OpenFile {
   readonly name: string;
   readonly handle: FileHandle;
-  readonly direct: boolean;
+  readonly pieces: PieceFile;
 }
 
 /**
- * Writes one large file after another, past the page cache where the disk allows it, from two pieces of
- * aligned memory in turn: while one is written the other fills. One a thread; a file is begun, appended
- * to, and finished or abandoned.
+ * Writes one large file after another, past the page cache where the disk allows it. One a thread; a file is
+ * begun, appended to, and finished or abandoned.
  */
 export class DirectWriter {
-  readonly #pieces: readonly [Piece, Piece] = [newPiece(), newPiece()];
+  readonly #ring = new PieceRing({ count: 2, bytes: PIECE_BYTES });
   #file: OpenFile | undefined;
-  #filling = 0;
-  #fill = 0;
-  #handedOver = 0;
-  #failure: unknown;
 
   /** @param making directory for the file's first name, on the file system it shall lie on */
   async begin(making: string): Promise<void> {
     if (this.#file) throw new Error('durable-file: the file before is not finished');
-    this.#fill = 0;
-    this.#handedOver = 0;
-    this.#failure = undefined;
     const name = ownName(making);
-    const handle = await openNew(name);
-    this.#file = await directly(name, handle);
+    const { handle, direct } = await directly(name, await openNew(name));
+    const write = async (bytes: Buffer, position: number) =>
+      (await handle.write(bytes, 0, bytes.length, position)).bytesWritten;
+    this.#file = { name, handle, pieces: new PieceFile(this.#ring, { write, direct }) };
   }
 
   /** Bytes appended to the file so far. */
   get length(): number {
-    return this.#handedOver + this.#fill;
+    return this.#file?.pieces.length ?? 0;
   }
 
-  /** Copies `bytes`; waits only while both pieces are full. @throws an errno error, of an earlier piece too */
+  /** Copies `bytes`; waits only while all memory is being written. @throws an errno error, of an earlier piece too */
   async append(bytes: Uint8Array): Promise<void> {
-    for (let done = 0; done < bytes.length; ) {
-      const room = this.#piece().bytes;
-      const part = bytes.subarray(done, done + room.length - this.#fill);
-      room.set(part, this.#fill);
-      this.#fill += part.length;
-      done += part.length;
-      if (this.#fill === room.length) await this.#handOver();
-    }
+    await this.#opened().pieces.append(bytes);
   }
 
   /** Makes the file durable under its final name; steps 2 to 5 of this module. @throws an errno error */
   async finish(file: string): Promise<Written> {
-    const length = this.length;
-    const { name } = this.#opened();
+    const { name, handle, pieces } = this.#opened();
     try {
-      if (this.#fill > 0) await this.#handOver();
-      await this.#idle();
-      const { handle } = this.#opened();
-      await handle.truncate(length); // a direct write ends at a multiple of the alignment
+      await handle.truncate(await pieces.drain()); // a direct write ends at a multiple of the alignment
       await handle.sync();
       await handle.close();
     } catch (error) {
@@ -252,61 +228,25 @@ export class DirectWriter {
     const file = this.#file;
     if (!file) return;
     this.#file = undefined;
-    await Promise.all(this.#pieces.map(({ writing }) => writing));
+    await file.pieces.idle();
     await file.handle.close();
     await unlink(file.name);
-  }
-
-  #piece(): Piece {
-    return this.#pieces[this.#filling === 0 ? 0 : 1];
   }
 
   #opened(): OpenFile {
     if (!this.#file) throw new Error('durable-file: no file is begun');
     return this.#file;
   }
-
-  /** Starts writing the piece that was filled, and waits until the other is free. */
-  async #handOver(): Promise<void> {
-    const piece = this.#piece();
-    const filled = piece.bytes.subarray(0, this.#fill);
-    const { direct } = this.#opened();
-    const written = direct ? piece.bytes.subarray(0, Math.ceil(this.#fill / ALIGNMENT) * ALIGNMENT) : filled;
-    if (written.length > filled.length) written.fill(0, filled.length);
-    piece.writing = this.#write(written, this.#handedOver).catch((error: unknown) => {
-      this.#failure ??= error;
-    });
-    this.#handedOver += filled.length;
-    this.#fill = 0;
-    this.#filling = 1 - this.#filling;
-    await this.#piece().writing;
-    if (this.#failure !== undefined) throw this.#failure;
-  }
-
-  async #idle(): Promise<void> {
-    await Promise.all(this.#pieces.map(({ writing }) => writing));
-    if (this.#failure !== undefined) throw this.#failure;
-  }
-
-  async #write(bytes: Buffer, position: number): Promise<void> {
-    const { handle } = this.#opened();
-    for (let done = 0; done < bytes.length; )
-      done += (await handle.write(bytes, done, bytes.length - done, position + done)).bytesWritten;
-  }
-}
-
-function newPiece(): Piece {
-  return { bytes: alignedBuffer(PIECE_BYTES, ALIGNMENT), writing: Promise.resolve() };
 }
 
 /** The same file opened past the page cache, where its file system can. */
-async function directly(name: string, buffered: FileHandle): Promise<OpenFile> {
+async function directly(name: string, buffered: FileHandle) {
   try {
     const handle = await open(name, O_WRONLY | O_DIRECT | O_NOFOLLOW);
     await buffered.close();
-    return { name, handle, direct: true };
+    return { handle, direct: true };
   } catch (error) {
-    if (errnoOf(error) === 'EINVAL') return { name, handle: buffered, direct: false };
+    if (errnoOf(error) === 'EINVAL') return { handle: buffered, direct: false };
     await buffered.close();
     throw error;
   }

@@ -4,10 +4,12 @@ import fc from 'fast-check';
 import { Writer } from '../../format/cursor.ts';
 import {
   DRIVE_FILE_BYTES_MAX,
+  DriveSealing,
   firstFault,
   journalPlace,
   objectPlace,
   openDriveFile,
+  SEALED_PART_BYTES_MAX,
   SEGMENT_BYTES,
   sealDriveFile,
   sealedFileBytes,
@@ -57,12 +59,20 @@ describe('drive seal', () => {
 
   test('room that is given is used, and one that is too small is not', () => {
     const plain = Buffer.alloc(SEGMENT_BYTES + 5, 'courier');
-    const rooms = [Buffer.alloc(4 * SEGMENT_BYTES, 'old'), Buffer.alloc(4 * SEGMENT_BYTES, 'old')];
-    const sealed = sealDriveFile(plain, at, rooms[0]);
-    const opened = openDriveFile(sealed, at, rooms[1]);
-    expect([sealed.buffer === rooms[0]?.buffer, opened.buffer === rooms[1]?.buffer]).toEqual([true, true]);
-    expect([sealed.length, opened.equals(plain)]).toEqual([sealedFileBytes(plain.length), true]);
-    expect(openDriveFile(sealDriveFile(plain, at, Buffer.alloc(9)), at, Buffer.alloc(9)).equals(plain)).toBe(true);
+    const room = Buffer.alloc(4 * SEGMENT_BYTES, 'old');
+    const sealed = sealDriveFile(plain, at);
+    const opened = openDriveFile(sealed, at, room);
+    expect([opened.buffer === room.buffer, opened.equals(plain)]).toEqual([true, true]);
+    expect(openDriveFile(sealed, at, Buffer.alloc(9)).equals(plain)).toBe(true);
+  });
+
+  test('sealed part by part, in memory that held other bytes, it is as foretold', () => {
+    const plain = Buffer.alloc(2 * SEGMENT_BYTES + 5, 'courier');
+    const parts: Buffer[] = [];
+    const room = Buffer.alloc(SEALED_PART_BYTES_MAX, 'old');
+    for (const sealing = new DriveSealing(plain, at); !sealing.isDone; ) parts.push(Buffer.from(sealing.next(room)));
+    expect(parts.map(({ length }) => length)).toEqual([SEALED_PART_BYTES_MAX, SEGMENT_BYTES + TAG, 5 + TAG]);
+    expect(openDriveFile(Buffer.concat(parts), at).equals(plain)).toBe(true);
   });
 
   test('what was sealed opens to the same bytes, whatever they are', () => {
