@@ -93,33 +93,84 @@ export function sealDriveFile(plain: Uint8Array, at: DriveFileAt): Buffer {
   return sealed;
 }
 
+/** Opens a file of a drive segment by segment, as it is read. */
+export class DriveOpening {
+  readonly #at: DriveFileAt;
+  readonly #segments: number;
+  readonly #plain: Buffer;
+  #key: Uint8Array | undefined;
+  #bound = Buffer.alloc(0);
+  #number = 0;
+  #failure: unknown;
+
+  /**
+   * @param length bytes of the sealed file
+   * @param room where the result goes, if it is large enough
+   * @throws CorruptError when no file has this length
+   */
+  constructor(length: number, at: DriveFileAt, room: Buffer = Buffer.alloc(0)) {
+    if (length > sealedFileBytes(DRIVE_FILE_BYTES_MAX))
+      throw new CorruptError('drive file: larger than any that was written');
+    this.#at = at;
+    this.#segments = Math.ceil((length - HEAD_BYTES) / (SEGMENT_BYTES + TAG_BYTES));
+    const plainBytes = length - HEAD_BYTES - this.#segments * TAG_BYTES;
+    if (plainBytes < 0 || length !== sealedFileBytes(plainBytes))
+      throw new CorruptError('drive file: of no length that is written');
+    this.#plain = within(room, plainBytes);
+  }
+
+  /**
+   * Opens what segments are whole and were not opened yet. What is wrong is told by `finish`.
+   * @param sealed the file, as far as it was read
+   * @returns what was opened now
+   */
+  advance(sealed: Uint8Array): Buffer {
+    const from = Math.min(this.#number * SEGMENT_BYTES, this.#plain.length);
+    try {
+      if (this.#failure === undefined) this.#open(sealed);
+    } catch (error) {
+      this.#failure = error;
+    }
+    return this.#plain.subarray(from, this.#number * SEGMENT_BYTES);
+  }
+
+  /** All of it. @throws CorruptError when it is cut, altered, of another drive, epoch or place */
+  finish(): Buffer {
+    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#number < this.#segments) throw new CorruptError('drive file: cut short');
+    return this.#plain;
+  }
+
+  #open(sealed: Uint8Array): void {
+    if (sealed.length < HEAD_BYTES) return;
+    this.#key ??= this.#begin(sealed.subarray(0, HEAD_BYTES));
+    for (; this.#number < this.#segments; this.#number++) {
+      const last = this.#number === this.#segments - 1;
+      const from = HEAD_BYTES + this.#number * (SEGMENT_BYTES + TAG_BYTES);
+      const into = this.#plain.subarray(this.#number * SEGMENT_BYTES, (this.#number + 1) * SEGMENT_BYTES);
+      const segment = sealed.subarray(from, from + into.length + TAG_BYTES);
+      if (segment.length < into.length + TAG_BYTES) return;
+      openBytes(this.#key, segment, this.#bound, 'drive file', { nonce: nonce(this.#number, last), into });
+    }
+  }
+
+  #begin(head: Uint8Array): Uint8Array {
+    const { driveKey, place } = this.#at;
+    const reader = new Reader(head, 'drive file');
+    reader.prelude('SSDO');
+    this.#bound = Buffer.concat([head, Buffer.from(place)]);
+    return objectKey(driveKey, reader.bytes(SALT_BYTES), useOf(place));
+  }
+}
+
 /**
  * Opens a file of a drive; returns nothing unless all of it verifies.
- * @param room where the result goes, if it is large enough
  * @throws CorruptError when it is cut, altered, of another drive, epoch or place
  */
-export function openDriveFile(
-  sealed: Uint8Array,
-  { driveKey, place }: DriveFileAt,
-  room: Buffer = Buffer.alloc(0),
-): Buffer {
-  if (sealed.length > sealedFileBytes(DRIVE_FILE_BYTES_MAX))
-    throw new CorruptError('drive file: larger than any that was written');
-  const reader = new Reader(sealed, 'drive file');
-  reader.prelude('SSDO');
-  const key = objectKey(driveKey, reader.bytes(SALT_BYTES), useOf(place));
-  const bound = Buffer.concat([sealed.subarray(0, HEAD_BYTES), Buffer.from(place)]);
-  const segments = Math.ceil(reader.remaining / (SEGMENT_BYTES + TAG_BYTES));
-  const plainBytes = reader.remaining - segments * TAG_BYTES;
-  if (plainBytes < 0 || sealed.length !== sealedFileBytes(plainBytes))
-    throw reader.corrupt('of no length that is written');
-  const plain = within(room, plainBytes);
-  for (let number = 0; number < segments; number++) {
-    const segment = reader.bytes(Math.min(SEGMENT_BYTES + TAG_BYTES, reader.remaining));
-    const into = plain.subarray(number * SEGMENT_BYTES, (number + 1) * SEGMENT_BYTES);
-    openBytes(key, segment, bound, 'drive file', { nonce: nonce(number, number === segments - 1), into });
-  }
-  return plain;
+export function openDriveFile(sealed: Uint8Array, at: DriveFileAt): Buffer {
+  const opening = new DriveOpening(sealed.length, at);
+  opening.advance(sealed);
+  return opening.finish();
 }
 
 /**

@@ -4,7 +4,8 @@
  *   1  the drive says it is the one meant, and its manifest has the digest that the import job recorded
  *      before shipping: a swapped, older or altered drive ends here
  *   2  an object must be of the job's signed set; what landing has already is not read again
- *   3  the file's digest, its seal and its name are verified in this order, then it is put, create-only
+ *   3  a file is opened as it is read, its seal and then its name are verified, then it is put, create-only; of one
+ *      that fails the digest in the manifest tells what became of it
  *   4  what was taken and what was refused, why, and from which byte on, stands in the signed copy log; a bad
  *      object costs that object
  *   5  the receipt, in landing, commits; an attempt that finds one whose objects are not all in landing takes
@@ -19,6 +20,7 @@ import { Digesting, digestOf } from '../format/digest.ts';
 import { type DriveManifest, type DriveObject, openManifest } from '../format/drive-manifest.ts';
 import {
   DRIVE_FILE_BYTES_MAX,
+  DriveOpening,
   firstFault,
   MANIFEST_PLACE,
   objectPlace,
@@ -28,7 +30,7 @@ import {
 import { checkWrap, openSession } from '../format/session.ts';
 import type { Trust } from '../format/signature.ts';
 import type { StoredObject } from '../format/stored-object.ts';
-import type { DriveVolume } from '../store/drive-volume.ts';
+import type { DriveVolume, Heard } from '../store/drive-volume.ts';
 import type { ObjectStore } from '../store/object-store.ts';
 import { copyLogName, driveKeyName } from '../store/places.ts';
 import type { ChildSecrets, IngestTask, Progress, TransferResult } from './child-tasks.ts';
@@ -287,14 +289,16 @@ class DriveIntake {
     const { volume, driveKeys, manifest } = this.#parts;
     const driveKey = await driveKeys.of(object.epoch, manifest.wraps[object.epoch - 1]);
     const place = objectPlace(object.number, object.epoch);
-    const found = new Digesting();
-    const hear = (piece: Buffer) => found.update(piece);
-    const sealed = await readOrRefuse(volume, place, { bytesMax: sealedFileBytes(object.length), hear });
+    const length = sealedFileBytes(object.length);
+    const opening = new DriveOpening(length, { driveKey, place }, room);
+    const named = new Digesting();
+    const hear: Heard = (_, soFar) => named.update(opening.advance(soFar));
+    const sealed = await readOrRefuse(volume, place, { bytesMax: length, hear });
     if (typeof sealed === 'string') return sealed;
-    if (sealed.length < sealedFileBytes(object.length)) return 'short';
-    if (found.digest() !== object.sealed) return 'altered';
-    const plain = openOrRefuse(sealed, { driveKey, place }, room);
-    return plain && digestOf(plain) === object.name ? plain : 'broken';
+    if (sealed.length < length) return 'short';
+    const plain = openedOrRefused(opening);
+    if (plain && named.digest() === object.name) return plain;
+    return digestOf(sealed) === object.sealed ? 'broken' : 'altered';
   }
 
   /** Where its file begins to be wrong, read once more; a drive that was pulled meanwhile cannot say. */
@@ -337,7 +341,7 @@ function codeOf(error: unknown): string {
 async function readOrRefuse(
   volume: DriveVolume,
   place: string,
-  { bytesMax, hear }: { readonly bytesMax: number; readonly hear: (piece: Buffer) => void },
+  { bytesMax, hear }: { readonly bytesMax: number; readonly hear: Heard },
 ): Promise<Buffer | CopyOutcome> {
   try {
     return (await volume.read(place, bytesMax, hear)) ?? 'absent';
@@ -348,9 +352,9 @@ async function readOrRefuse(
   }
 }
 
-function openOrRefuse(sealed: Buffer, at: { driveKey: Uint8Array; place: string }, room: Buffer): Buffer | undefined {
+function openedOrRefused(opening: DriveOpening): Buffer | undefined {
   try {
-    return openDriveFile(sealed, at, room);
+    return opening.finish();
   } catch (error) {
     if (error instanceof CorruptError) return undefined;
     throw error;

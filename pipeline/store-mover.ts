@@ -9,6 +9,7 @@
  */
 import { Failure } from '../domain/failure.ts';
 import { digestOf } from '../format/digest.ts';
+import { DRIVE_FILE_BYTES_MAX } from '../format/drive-seal.ts';
 import type { Trust } from '../format/signature.ts';
 import type { StoredObject } from '../format/stored-object.ts';
 import type { ObjectStore } from '../store/object-store.ts';
@@ -91,10 +92,14 @@ interface Ends {
   readonly log: SentLog | undefined;
 }
 
+type Fate = 'moved' | 'present' | 'missing' | 'damaged';
+
 /** Moves objects one by one and counts what became of them. */
 export class StoreMover {
   readonly #ends: Ends;
   readonly #lost = new MissingRanges();
+  /** Memory of objects, one for each in flight; of what is small, little is touched. */
+  readonly #rooms: Buffer[] = [];
   #objects = 0;
   #bytes = 0;
   #present = 0;
@@ -137,15 +142,24 @@ export class StoreMover {
     };
   }
 
-  async #carry(object: StoredObject): Promise<'moved' | 'present' | 'missing' | 'damaged'> {
-    const { from, to, log, throttle } = this.#ends;
-    const name = placeOf(object);
+  async #carry(object: StoredObject): Promise<Fate> {
+    const { to, log, throttle } = this.#ends;
     if (log?.has(object.name)) return 'present';
-    if ((await lengthAt(to, name)) === object.length) return 'present';
+    if ((await lengthAt(to, placeOf(object))) === object.length) return 'present';
     await throttle.take(object.length);
-    const bytes = await readObject(from, object);
+    const room = this.#rooms.pop() ?? Buffer.allocUnsafeSlow(DRIVE_FILE_BYTES_MAX);
+    try {
+      return await this.#copy(object, room);
+    } finally {
+      this.#rooms.push(room);
+    }
+  }
+
+  async #copy(object: StoredObject, room: Buffer): Promise<Fate> {
+    const { from, to, log } = this.#ends;
+    const bytes = await readObject(from, object, room);
     if (typeof bytes === 'string') return bytes;
-    const written = await to.put(name, bytes, { digest: object.name });
+    const written = await to.put(placeOf(object), bytes, { digest: object.name });
     if (written === 'exists' && !(await this.#isThere(object))) return 'damaged';
     log?.add(object.name);
     return written === 'created' ? 'moved' : 'present';

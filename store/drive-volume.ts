@@ -52,6 +52,9 @@ const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK } = constants;
 
 const [readFrom, writeTo, sync] = [promisify(read), promisify(write), promisify(fsync)];
 
+/** Hears of a file's bytes as they are read, each piece and all so far. */
+export type Heard = (piece: Buffer, soFar: Buffer) => void;
+
 export interface DriveLocation {
   readonly path: string;
   readonly id: string;
@@ -172,11 +175,11 @@ export class DriveVolume {
    * Reads a file from the medium, not from memory. What it returns stands until the next call, which must wait
    * until this one has returned.
    * @param bytesMax what the caller expects at most
-   * @param heard is given its bytes in order, each piece while the next is being read
+   * @param heard is given its bytes in order, each piece while the next is being read; it must not throw
    * @returns undefined when it is not there
    * @throws CorruptError when it is no plain file, or larger; Failure `DriveFailed` when it cannot be read
    */
-  async read(place: string, bytesMax: number, heard: (piece: Buffer) => void = () => {}): Promise<Buffer | undefined> {
+  async read(place: string, bytesMax: number, heard: Heard = () => {}): Promise<Buffer | undefined> {
     const [folders, name] = split(place);
     return this.#readFile(folders, name, { bytesMax, heard });
   }
@@ -297,7 +300,7 @@ export class DriveVolume {
   async #readFile(
     folders: readonly Buffer[],
     name: Buffer,
-    { bytesMax, heard }: { readonly bytesMax: number; readonly heard: (piece: Buffer) => void },
+    { bytesMax, heard }: { readonly bytesMax: number; readonly heard: Heard },
   ): Promise<Buffer | undefined> {
     const directory = this.#openFolder(folders, false);
     if (directory === undefined) return undefined;
@@ -312,12 +315,12 @@ export class DriveVolume {
       let piece = this.#room.subarray(0, 0);
       for (let done = 0; done < size; done += piece.length) {
         const reading = readFrom(fd, this.#room, done, Math.min(PIECE_BYTES, whole - done), done);
-        heard(piece);
+        heard(piece, this.#room.subarray(0, done));
         const { bytesRead } = await reading;
         if (bytesRead === 0) throw new CorruptError('drive file: shorter than it was');
         piece = this.#room.subarray(done, Math.min(done + bytesRead, size));
       }
-      heard(piece);
+      heard(piece, this.#room.subarray(0, size));
       if (!opened.direct) dropCache(fd);
       return this.#room.subarray(0, size);
     } catch (error) {

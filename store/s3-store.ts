@@ -15,7 +15,7 @@ import { errnoOf, Failure } from '../domain/failure.ts';
 import type { Digest } from '../domain/names.ts';
 import { MIB, SECOND } from '../domain/units.ts';
 import { CorruptError } from '../format/cursor.ts';
-import { digestBytes, digestOf } from '../format/digest.ts';
+import { Digesting, digestBytes, digestOf } from '../format/digest.ts';
 import type { Written } from './durable-file.ts';
 import type { ByteRange, ObjectStore, S3Access, StoredName } from './object-store.ts';
 import { checkObjectName } from './places.ts';
@@ -39,6 +39,15 @@ export interface Bucket {
   /** Empty, or ends with a slash. */
   readonly prefix: string;
   readonly access: S3Access;
+}
+
+interface Reading {
+  readonly range?: ByteRange | undefined;
+  readonly version?: string;
+  /** Where the bytes may lie, if it is large enough. */
+  readonly room?: Buffer | undefined;
+  /** Is given them as they arrive. */
+  readonly heard?: (piece: Uint8Array) => void;
 }
 
 type Sdk = typeof import('@aws-sdk/client-s3');
@@ -124,23 +133,34 @@ export class S3Store implements ObjectStore {
 
   async get(name: string, range?: ByteRange): Promise<Buffer> {
     if (range?.length === 0) return Buffer.alloc(0); // S3 has no way to say so
-    return this.#read(this.#key(name), range);
+    return this.#read(this.#key(name), { range });
   }
 
-  getExact(name: string, digest: Digest): Promise<Buffer> {
-    return this.getFitting(name, (bytes) => digestOf(bytes) === digest);
+  async getExact(name: string, digest: Digest, room?: Buffer): Promise<Buffer> {
+    const key = this.#key(name);
+    const found = new Digesting();
+    const newest = await this.#newest(key, { room, heard: (piece) => found.update(piece) });
+    if (newest && found.digest() === digest) return newest;
+    return this.#older(key, (bytes) => digestOf(bytes) === digest, newest !== undefined);
   }
 
   async getFitting(name: string, fits: (bytes: Buffer) => boolean): Promise<Buffer> {
     const key = this.#key(name);
-    const newest = await this.#read(key).catch((error: unknown) => {
+    const newest = await this.#newest(key, {});
+    return newest && fits(newest) ? newest : this.#older(key, fits, newest !== undefined);
+  }
+
+  async #newest(key: string, reading: Reading): Promise<Buffer | undefined> {
+    return this.#read(key, reading).catch((error: unknown) => {
       if (isAbsent(error)) return undefined; // removed, or hidden by a delete marker
       throw error;
     });
-    if (newest && fits(newest)) return newest;
+  }
+
+  async #older(key: string, fits: (bytes: Buffer) => boolean, isThere: boolean): Promise<Buffer> {
     const older = await this.#olderFitting(key, fits);
     if (Buffer.isBuffer(older)) return older;
-    if (newest === undefined && older !== 'unfit') throw new Failure('NotFound', 'the object is not there');
+    if (!isThere && older !== 'unfit') throw new Failure('NotFound', 'the object is not there');
     if (older === 'hidden')
       throw new HiddenVersionsError('object: not the bytes it should have, and its older versions may not be listed');
     throw new CorruptError('object: no version has the bytes it should have');
@@ -150,7 +170,7 @@ export class S3Store implements ObjectStore {
     let found: 'none' | 'unfit' = 'none';
     try {
       for await (const version of this.#versions(key)) {
-        const bytes = await this.#read(key, undefined, version);
+        const bytes = await this.#read(key, { version });
         if (fits(bytes)) return bytes;
         found = 'unfit';
       }
@@ -221,14 +241,15 @@ export class S3Store implements ObjectStore {
     }
   }
 
-  async #read(Key: string, range?: ByteRange, VersionId?: string): Promise<Buffer> {
+  async #read(Key: string, reading: Reading): Promise<Buffer> {
     const { sdk, client } = await this.#connect();
+    const { range, version: VersionId } = reading;
     const Range = range && `bytes=${range.offset}-${range.offset + range.length - 1}`;
     try {
       const answer = await client.send(
         new sdk.GetObjectCommand({ Bucket: this.#bucket.bucket, Key, Range, VersionId }),
       );
-      return await whole(answer, range?.length);
+      return await whole(answer, reading);
     } catch (error) {
       throw httpStatus(error) === 416 ? new CorruptError('object: shorter than it should be') : storageFailure(error);
     }
@@ -248,19 +269,24 @@ export class S3Store implements ObjectStore {
  * All of a body, which is always read to its end: a socket left half read is lost. Gathered in place:
  * the SDK's own way holds an object three times, and a pack is 64 MiB.
  */
-async function whole({ Body, ContentLength = 0 }: GetObjectCommandOutput, wanted?: number): Promise<Buffer> {
+async function whole(
+  { Body, ContentLength = 0 }: GetObjectCommandOutput,
+  { range, room, heard = () => {} }: Reading,
+): Promise<Buffer> {
   if (!(Body instanceof Readable)) throw new Failure('Unreachable', 'the S3 server answered without a body');
   if (ContentLength > OBJECT_BYTES_MAX) throw new CorruptError('object: larger than any that was written');
-  const bytes = Buffer.allocUnsafeSlow(ContentLength);
+  const isFitting = room !== undefined && room.length >= ContentLength;
+  const bytes = isFitting ? room.subarray(0, ContentLength) : Buffer.allocUnsafeSlow(ContentLength);
   let length = 0;
   for await (const piece of Body) {
     const some: Uint8Array = piece;
+    heard(some);
     if (length + some.length <= bytes.length) bytes.set(some, length);
     length += some.length;
   }
   if (length !== ContentLength)
     throw new Failure('Unreachable', 'the S3 server broke off', { why: 'not the bytes it announced' });
-  if (wanted !== undefined && length !== wanted) throw new CorruptError('object: shorter than it should be');
+  if (range !== undefined && length !== range.length) throw new CorruptError('object: shorter than it should be');
   return bytes;
 }
 

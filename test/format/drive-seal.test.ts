@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { Writer } from '../../format/cursor.ts';
 import {
   DRIVE_FILE_BYTES_MAX,
+  DriveOpening,
   DriveSealing,
   firstFault,
   journalPlace,
@@ -57,13 +58,34 @@ describe('drive seal', () => {
     },
   );
 
-  test('room that is given is used, and one that is too small is not', () => {
-    const plain = Buffer.alloc(SEGMENT_BYTES + 5, 'courier');
-    const room = Buffer.alloc(4 * SEGMENT_BYTES, 'old');
-    const sealed = sealDriveFile(plain, at);
-    const opened = openDriveFile(sealed, at, room);
-    expect([opened.buffer === room.buffer, opened.equals(plain)]).toEqual([true, true]);
-    expect(openDriveFile(sealed, at, Buffer.alloc(9)).equals(plain)).toBe(true);
+  test.each([0, 1, SEGMENT_BYTES, SEGMENT_BYTES + 1, 2 * SEGMENT_BYTES + 5])(
+    'of %i bytes, opened as they are read, into room that is given',
+    (length) => {
+      const plain = Buffer.alloc(length, 'courier');
+      const sealed = sealDriveFile(plain, at);
+      for (const piece of [7, HEAD + TAG, SEGMENT_BYTES + TAG, 3 * SEGMENT_BYTES]) {
+        const room = Buffer.alloc(4 * SEGMENT_BYTES, 'old');
+        const opening = new DriveOpening(sealed.length, at, room);
+        const parts: Buffer[] = [];
+        const step = Math.max(piece, sealed.length >> 6); // a few steps are enough
+        for (let read = 0; read < sealed.length + step; read += step)
+          parts.push(opening.advance(sealed.subarray(0, Math.min(read, sealed.length))));
+        expect(Buffer.concat(parts).equals(plain)).toBe(true);
+        expect(opening.finish().buffer === room.buffer).toBe(true);
+        expect(opening.finish().equals(plain)).toBe(true);
+      }
+    },
+  );
+
+  test('opened as far as it was read, it is cut short; a broken segment is told at the end', () => {
+    const sealed = sealDriveFile(Buffer.alloc(2 * SEGMENT_BYTES, 'x'), at);
+    const cut = new DriveOpening(sealed.length, at);
+    expect(cut.advance(sealed.subarray(0, -1)).length).toBe(SEGMENT_BYTES);
+    expect(() => cut.finish()).toThrow('cut short');
+    sealed.writeUInt8(sealed.readUInt8(HEAD) ^ 1, HEAD);
+    const broken = new DriveOpening(sealed.length, at);
+    expect(broken.advance(sealed).length).toBe(0);
+    expect(() => broken.finish()).toThrow('the seal is broken');
   });
 
   test('sealed part by part, in memory that held other bytes, it is as foretold', () => {
