@@ -68,10 +68,13 @@ export class CarriageSeries {
 
   /** Ends what runs, and gives back mounts and devices. */
   async end(): Promise<void> {
-    const { programs } = this.#order;
+    const { programs, rate } = this.#order;
     await this.#side.stop();
     for (const mount of this.#mounts) await programs.run(['umount', mount]);
-    for (const device of this.#devices.splice(0)) await programs.run(['losetup', '--detach', device]);
+    for (const device of this.#devices.splice(0)) {
+      if (rate !== 0) await this.#hold(device, 0); // else it holds the next disk of this number
+      await programs.run(['losetup', '--detach', device]);
+    }
     this.#mounts.clear();
     await programs.stop();
   }
@@ -109,17 +112,15 @@ export class CarriageSeries {
     const { stdout } = await programs.must(['losetup', '--find', '--show', '--direct-io=on', image]);
     const device = stdout.trim();
     this.#devices.push(device);
-    if (rate === 0) return;
-    const { stdout: numbers } = await programs.must([
-      'lsblk',
-      '--noheadings',
-      '--nodeps',
-      '--output',
-      'MAJ:MIN',
-      device,
-    ]);
+    if (rate !== 0) await this.#hold(device, rate);
+  }
+
+  /** Of the device's number, whichever disk has it: 0 lets it go again. */
+  async #hold(device: string, rate: number): Promise<void> {
+    const words = ['lsblk', '--noheadings', '--nodeps', '--output', 'MAJ:MIN', device];
+    const { stdout: number } = await this.#order.programs.must(words);
     for (const way of ['read', 'write'])
-      writeFileSync(path.join(BLOCK_LIMITS, `blkio.throttle.${way}_bps_device`), `${numbers.trim()} ${rate}`);
+      writeFileSync(path.join(BLOCK_LIMITS, `blkio.throttle.${way}_bps_device`), `${number.trim()} ${rate}`);
   }
 
   async #mount(device: string, name: string): Promise<string> {
