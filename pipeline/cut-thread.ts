@@ -9,8 +9,6 @@
  *   segment  the same over 4 MiB of a big file: waits for its turn to learn where its first chunk
  *            starts, finds all its cuts, passes the turn on, and only then hashes and packs
  */
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { parentPort, workerData } from 'node:worker_threads';
 import { MIB } from '../domain/units.ts';
 import { CHUNK_BYTES_MAX, Chunker, gearTable, WHOLE_FILE_BYTES_MAX } from '../format/chunker.ts';
@@ -31,13 +29,12 @@ import {
 import { OpenSource, SourceError } from './open-source.ts';
 import { PackWriter } from './pack-writer.ts';
 import { passGate } from './spool-gate.ts';
+import { YoungGarbage } from './young-garbage.ts';
 
 /** A file that changes while it is read is read again so many times, then kept as it was read last, and flagged. */
 const READS_MAX = 3;
 /** New chunks gather into a frame of at most this; a larger chunk is a frame of its own. */
 const FRAME_TARGET = 1 * MIB;
-/** Collecting young garbage this often keeps the cipher's slices from piling up outside the heap. */
-const COLLECT_EVERY_BYTES = 4 * MIB;
 const WINDOW_BYTES = SEGMENT_BYTES + CHUNK_BYTES_MAX;
 const NONE = new Uint8Array(0);
 const [TURN, FAILED] = [0, 1];
@@ -212,13 +209,6 @@ function tell(message: ThreadMessage): void {
   parentPort?.postMessage(message);
 }
 
-/** The collector's own switch: there is no other way to ask for a collection of the young only. */
-function collector(): () => void {
-  setFlagsFromString('--expose-gc');
-  const collect: (options: { type: 'minor' }) => void = runInNewContext('gc');
-  return () => collect({ type: 'minor' });
-}
-
 async function perform(task: CutTask | { readonly type: 'end' }): Promise<void> {
   if (task.type === 'end') {
     await cutter.flush();
@@ -227,26 +217,22 @@ async function perform(task: CutTask | { readonly type: 'end' }): Promise<void> 
     parentPort?.close();
     return;
   }
-  const before = cutter.bytes;
+  const [before, sealedBefore] = [cutter.bytes, pack.sealedBytes];
   const answers: FileAnswer[] = [];
   if (task.type === 'segment') answers.push(await cutter.segment(task));
   else for (const file of task.files) answers.push(await cutter.file(file));
-  if (pack.sealedBytes - collectedAt > COLLECT_EVERY_BYTES) {
-    collectedAt = pack.sealedBytes;
-    collect();
-  }
+  garbage.add(pack.sealedBytes - sealedBefore);
   tell({ type: 'answer', task: task.task, answers, bytes: cutter.bytes - before });
 }
 
 const parts: ThreadParts = workerData;
-const collect = collector();
+const garbage = new YoungGarbage();
 const pack = new PackWriter(
   parts.pack,
   (object) => tell({ type: 'packed', object }),
   () => passGate(parts.pack.gate),
 );
 const cutter = new Cutter(parts, pack);
-let collectedAt = 0;
 let chain = Promise.resolve();
 parentPort?.on('message', (task: CutTask | { readonly type: 'end' }) => {
   chain = chain

@@ -41,6 +41,7 @@ import { listObjects, MissingRanges, placeOf, readObject as readLanded } from '.
 import { actorOf, findReceipt, getIfThere, openPlace, writeReceipt } from './step-receipt.ts';
 import { lengthAt } from './store-mover.ts';
 import { Throttle } from './throttle.ts';
+import { YoungGarbage } from './young-garbage.ts';
 
 /** One is read and opened while the other is put; each is up to 64 MiB. */
 const OBJECTS_IN_FLIGHT = 2;
@@ -227,6 +228,7 @@ class DriveIntake {
   #bytesDone = 0;
   /** Memory of opened objects, one for each in flight. */
   readonly #rooms: Buffer[] = [];
+  readonly #garbage = new YoungGarbage();
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(parts: IntakeParts) {
@@ -292,7 +294,11 @@ class DriveIntake {
     const length = sealedFileBytes(object.length);
     const opening = new DriveOpening(length, { driveKey, place }, room);
     const named = new Digesting();
-    const hear: Heard = (_, soFar) => named.update(opening.advance(soFar));
+    const hear: Heard = (_, soFar) => {
+      const opened = opening.advance(soFar);
+      named.update(opened);
+      this.#garbage.add(opened.length);
+    };
     const sealed = await readOrRefuse(volume, place, { bytesMax: length, hear });
     if (typeof sealed === 'string') return sealed;
     if (sealed.length < length) return 'short';

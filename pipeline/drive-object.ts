@@ -6,6 +6,7 @@ import { DriveSealing, objectPlace } from '../format/drive-seal.ts';
 import type { DriveVolume } from '../store/drive-volume.ts';
 import type { DriveWriting } from '../store/drive-writing.ts';
 import type { ListedObject } from './object-list.ts';
+import { YoungGarbage } from './young-garbage.ts';
 
 /** An object that was given to the disk, and is still to be finished. */
 export interface FilledObject {
@@ -27,12 +28,13 @@ export async function fillObject(
   const place = objectPlace(at, epoch);
   const file = volume.begin(place);
   if (!file) return undefined;
-  const found = new Digesting();
+  const [found, garbage] = [new Digesting(), new YoungGarbage()];
   try {
     // a turn after each part: reading ahead is heard of while the disk has enough to do
     for (const sealing = new DriveSealing(bytes, { driveKey, place }); !sealing.isDone; await turn()) {
       const part = sealing.next(await file.room());
       found.update(part);
+      garbage.add(part.length);
       if (!(await file.add(part.length))) return undefined;
     }
   } catch (error) {

@@ -24,6 +24,7 @@ import {
   type PlanSpot,
 } from './restore-piece.ts';
 import type { FrameOrder, RunAnswer, RunOrder, ThreadSetting, WriterMessage } from './restore-pool.ts';
+import { YoungGarbage } from './young-garbage.ts';
 
 interface OpenPart {
   readonly position: number;
@@ -167,6 +168,7 @@ function tell(message: WriterMessage, moved: readonly ArrayBuffer[] = []): void 
 
 const setting: ThreadSetting = workerData;
 const writer = new Writer(setting);
+const garbage = new YoungGarbage();
 parentPort?.on('message', (order: RunOrder | 'end') => {
   if (order === 'end') {
     parentPort?.close();
@@ -175,6 +177,7 @@ parentPort?.on('message', (order: RunOrder | 'end') => {
   try {
     const answer = writer.run(order);
     const room = order.bytes.buffer;
+    garbage.add(order.bytes.length);
     tell({ type: 'answer', order: order.order, answer, room }, [room]);
   } catch (error) {
     tell({ type: 'failed', failure: failureMessage(error) });
