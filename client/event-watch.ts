@@ -14,7 +14,8 @@ const SETTLE_MS = 20;
 export class EventWatch {
   readonly #temporal: TemporalClient;
   readonly #workflowId: string;
-  readonly #ended = new AbortController();
+  #asked = new AbortController();
+  #isOver = false;
   #token: Uint8Array | null | undefined;
   #next: Promise<void> | undefined;
 
@@ -37,16 +38,17 @@ export class EventWatch {
 
   /** Takes the question back: without that it would hold the process for as long as the server holds it. */
   close(): void {
-    this.#ended.abort();
+    this.#isOver = true;
+    this.#asked.abort();
   }
 
   /** Never resolves where there is nothing more to hear. */
   async #heard(): Promise<void> {
     try {
-      while (!this.#ended.signal.aborted) {
+      while (!this.#isOver) {
         const { history, nextPageToken } = await this.#ask();
         this.#token = nextPageToken;
-        if (!nextPageToken?.length) this.#ended.abort(); // it is closed: this was its last event
+        this.#isOver ||= !nextPageToken?.length; // it is closed: this was its last event
         if (history?.events?.length) return;
       }
     } catch {
@@ -64,6 +66,7 @@ export class EventWatch {
       ...(this.#token && { nextPageToken: this.#token }),
     };
     const ask = () => client.workflowService.getWorkflowExecutionHistory(request);
-    return client.connection.withAbortSignal(this.#ended.signal, () => this.#temporal.call(ask, HELD_MS));
+    this.#asked = new AbortController(); // of its own: the connection never lets go of a signal that it was given
+    return client.connection.withAbortSignal(this.#asked.signal, () => this.#temporal.call(ask, HELD_MS));
   }
 }

@@ -1,8 +1,9 @@
 /** On a real server; no worker takes part: a workflow's history grows by signals too. */
+import { getEventListeners } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll, test } from '@jest/globals';
+import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { EventWatch } from '../../client/event-watch.ts';
 import { connectClient, type TemporalClient } from '../../host/connections.ts';
 import { findTemporal, serverSearch } from '../../host/server-programs.ts';
@@ -43,6 +44,22 @@ test('a pause ends with the next event, and only with one', async () => {
   await handle.terminate();
   await last;
   watch.close();
+});
+
+test('however long it is watched, nothing is left behind by what was asked', async () => {
+  const { handle, watch } = await begun('long');
+  const asked = jest.spyOn(temporal.client.connection, 'withAbortSignal');
+  const { signal } = new AbortController();
+  for (let events = 0; events < 12; events += 1) {
+    const paused = watch.pause(NEVER_MS, signal);
+    await handle.signal('something');
+    await paused;
+  }
+  watch.close();
+  const listeners = asked.mock.calls.map(([one]) => getEventListeners(one, 'abort').length);
+  expect(listeners.length).toBeGreaterThan(4); // events that come together are one answer
+  expect(Math.max(...listeners)).toBe(1);
+  expect(getEventListeners(signal, 'abort')).toEqual([]);
 });
 
 test('who leaves is not held, nor is the process when the watch is closed', async () => {
