@@ -52,7 +52,7 @@ export class ProcessWatch {
       const [parent, startedTicks] = [stat[FIELD.parent] ?? 0, stat[FIELD.started] ?? 0];
       const key = `${pid} ${startedTicks}`;
       const before = this.#seen.get(key);
-      const command = commandOf(pid);
+      const command = commandOf(pid) || before?.command || ''; // one that ends has none any more
       const seconds = Math.max(0, uptime - startedTicks / TICKS_PER_SECOND);
       const peakBytes = Math.max(now.peak, before?.peakBytes ?? 0);
       const parentBytes = Math.max(memory.get(parent)?.resident ?? 0, before?.parentBytes ?? 0);
