@@ -125,7 +125,7 @@ export class DriveOpening {
    * @returns what was opened now
    */
   advance(sealed: Uint8Array): Buffer {
-    const from = Math.min(this.#number * SEGMENT_BYTES, this.#plain.length);
+    const from = this.#number * SEGMENT_BYTES;
     try {
       if (this.#failure === undefined) this.#open(sealed);
     } catch (error) {

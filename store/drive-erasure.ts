@@ -14,7 +14,7 @@ import { type Disk, refusalsOfUse, sameDisk } from '../domain/disk.ts';
 import { errnoOf, Failure } from '../domain/failure.ts';
 import { KIB, MIB } from '../domain/units.ts';
 import { discoverDisks, type RolePaths, readDisk } from './block-device.ts';
-import { alignedBuffer } from './direct-memory.ts';
+import { alignedBuffer, SECTOR } from './direct-memory.ts';
 import { DRIVE_LABEL_FILE, type DriveVolume } from './drive-volume.ts';
 
 const write = promisify(writeCall);
@@ -25,7 +25,6 @@ const PIECE_BYTES = 4 * MIB;
 const BAD_PIECE_BYTES = 64 * KIB;
 /** The salt of a file's key lies in its first bytes. */
 const HEAD_BYTES = 4 * KIB;
-const SECTOR = 4096;
 const { O_RDWR, O_EXCL, O_DIRECT } = constants;
 
 export interface Erasing {

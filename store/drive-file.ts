@@ -2,12 +2,10 @@
 import { closeSync, constants, fstatSync, read } from 'node:fs';
 import { promisify } from 'node:util';
 import { errnoOf } from '../domain/failure.ts';
-import { alignedBuffer } from './direct-memory.ts';
-import { dropCache, openAt } from './system-calls.ts';
+import { alignedBuffer, SECTOR } from './direct-memory.ts';
+import { openAt } from './system-calls.ts';
 
 const readFrom = promisify(read);
-/** What the strictest disks ask of direct reads. */
-export const SECTOR = 4096;
 const { O_RDONLY, O_WRONLY, O_NONBLOCK, O_DIRECT } = constants;
 
 /** Reads at a place of a file; 0 where it cannot be read, or ends. */
@@ -34,19 +32,14 @@ export async function readSectors(directory: number, name: Buffer, into: Buffer,
   }
 }
 
-/**
- * Opens a file to be read from its medium, past the cache: what memory has of it says nothing about the medium.
- * @returns direct: reads go to aligned memory, and are multiples of 4096; else the cache was emptied of the file
- */
-export function openMedium(directory: number, name: Buffer): { readonly fd: number; readonly direct: boolean } {
+/** Opens a file past the cache, for whole sectors in aligned memory; `undefined` where its file system cannot. */
+export function openDirect(directory: number, name: Buffer, flags: number): number | undefined {
   try {
-    return { fd: openAt(directory, name, O_RDONLY | O_NONBLOCK | O_DIRECT), direct: true };
+    return openAt(directory, name, flags | O_DIRECT);
   } catch (error) {
-    if (errnoOf(error) !== 'EINVAL') throw error;
+    if (errnoOf(error) === 'EINVAL') return undefined;
+    throw error;
   }
-  const fd = openAt(directory, name, O_RDONLY | O_NONBLOCK);
-  dropCache(fd);
-  return { fd, direct: false };
 }
 
 /** To be overwritten; `undefined` for what is no plain file of this drive alone. */

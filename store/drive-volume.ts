@@ -29,9 +29,10 @@ import { promisify } from 'node:util';
 import { errnoOf, Failure } from '../domain/failure.ts';
 import { NAME_RULES } from '../domain/names.ts';
 import { CorruptError } from '../format/cursor.ts';
-import { alignedBuffer } from './direct-memory.ts';
+import { SEALED_PART_BYTES_MAX } from '../format/drive-seal.ts';
+import { alignedBuffer, SECTOR, wholeSectors } from './direct-memory.ts';
 import { driveFailure, isFull, tried } from './drive-failure.ts';
-import { openMedium, openPlain, readSectors, readSome, SECTOR } from './drive-file.ts';
+import { openDirect, openPlain, readSectors, readSome } from './drive-file.ts';
 import { isEmpty, namesIn } from './drive-folder.ts';
 import { DriveWriting } from './drive-writing.ts';
 import { writeDurable } from './durable-file.ts';
@@ -44,7 +45,7 @@ const SCRUB_BYTES = 1 << 20;
 /** Of one reading step: whoever hears of one works on it while the next is read. */
 const PIECE_BYTES = 4 << 20;
 /** Memory of what is written: two pieces on their way while one fills. */
-const WRITTEN = { count: 3, bytes: PIECE_BYTES, roomBytes: 2 << 20 };
+const WRITTEN = { count: 3, bytes: PIECE_BYTES, roomBytes: SEALED_PART_BYTES_MAX };
 const FORMAT = 0;
 const OBJECT_PLACE = /^objects\/(\d{3})\/(\1\d{3})\.([1-9]\d{0,5})$/;
 const FILE_PLACE = /^(?:manifest|SHA256SUMS|journal\.[1-9]\d{0,5})$/;
@@ -306,11 +307,12 @@ export class DriveVolume {
     if (directory === undefined) return undefined;
     let fd: number | undefined;
     try {
-      const opened = openMedium(directory, name);
-      fd = opened.fd;
+      const direct = openDirect(directory, name, O_RDONLY | O_NONBLOCK);
+      fd = direct ?? openAt(directory, name, O_RDONLY | O_NONBLOCK);
       const { size } = plainStatus(fd);
       if (size > bytesMax) throw new CorruptError('drive file: larger than any that was written');
-      const whole = Math.ceil(size / SECTOR) * SECTOR;
+      if (direct === undefined) dropCache(fd); // what memory has of it says nothing about the medium
+      const whole = wholeSectors(size);
       if (this.#room.length < whole) this.#room = alignedBuffer(whole, SECTOR);
       let piece = this.#room.subarray(0, 0);
       for (let done = 0; done < size; done += piece.length) {
@@ -321,7 +323,7 @@ export class DriveVolume {
         piece = this.#room.subarray(done, Math.min(done + bytesRead, size));
       }
       heard(piece, this.#room.subarray(0, size));
-      if (!opened.direct) dropCache(fd);
+      if (direct === undefined) dropCache(fd);
       return this.#room.subarray(0, size);
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return undefined;

@@ -5,12 +5,12 @@
  */
 import { closeSync, constants, fsync, ftruncate, write } from 'node:fs';
 import { promisify } from 'node:util';
-import { errnoOf } from '../domain/failure.ts';
-import { driveFailure, isFull } from './drive-failure.ts';
+import { driveFailure, isFull, tried } from './drive-failure.ts';
+import { openDirect } from './drive-file.ts';
 import { PieceFile, type PieceRing } from './piece-file.ts';
 import { openAt, unlinkAt } from './system-calls.ts';
 
-const { O_WRONLY, O_CREAT, O_EXCL, O_DIRECT, O_NOFOLLOW } = constants;
+const { O_WRONLY, O_CREAT, O_EXCL } = constants;
 const [writeTo, truncate, sync] = [promisify(write), promisify(ftruncate), promisify(fsync)];
 
 export class DriveWriting {
@@ -28,9 +28,11 @@ export class DriveWriting {
   constructor(directory: number, name: Buffer, ring: PieceRing) {
     this.#directory = directory;
     this.#name = name;
+    const opened: number[] = [directory];
     try {
       const buffered = openAt(directory, name, O_WRONLY | O_CREAT | O_EXCL);
-      const direct = openDirectly(directory, name);
+      opened.push(buffered);
+      const direct = openDirect(directory, name, O_WRONLY);
       if (direct !== undefined) closeSync(buffered);
       const fd = direct ?? buffered;
       this.#fd = fd;
@@ -38,7 +40,7 @@ export class DriveWriting {
         (await writeTo(fd, bytes, 0, bytes.length, position)).bytesWritten;
       this.#pieces = new PieceFile(ring, { write: put, direct: direct !== undefined });
     } catch (error) {
-      closeSync(directory);
+      for (const fd of opened) closeSync(fd);
       throw error;
     }
   }
@@ -80,13 +82,13 @@ export class DriveWriting {
     return true;
   }
 
-  /** Leaves nothing of it, if it was not finished. */
+  /** Leaves nothing of it, if it was not finished. @throws Failure `DriveFailed` */
   async abandon(): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;
     await this.#pieces.idle();
     try {
-      unlinkAt(this.#directory, this.#name);
+      tried(() => unlinkAt(this.#directory, this.#name)); // a drive that was pulled cannot
     } finally {
       this.#close();
     }
@@ -106,15 +108,5 @@ export class DriveWriting {
   #close(): void {
     closeSync(this.#fd);
     closeSync(this.#directory);
-  }
-}
-
-/** `undefined` where the file system knows no direct writes. */
-function openDirectly(directory: number, name: Buffer): number | undefined {
-  try {
-    return openAt(directory, name, O_WRONLY | O_DIRECT | O_NOFOLLOW);
-  } catch (error) {
-    if (errnoOf(error) === 'EINVAL') return undefined;
-    throw error;
   }
 }

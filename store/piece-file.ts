@@ -2,10 +2,7 @@
  * Writes large files past the page cache, from a few pieces of aligned memory in turn: while some are being
  * written, the next one fills. A file may be begun while what is left of the one before is still written.
  */
-import { alignedBuffer } from './direct-memory.ts';
-
-/** What the strictest disks ask of direct writes. */
-const ALIGNMENT = 4096;
+import { alignedBuffer, SECTOR, wholeSectors } from './direct-memory.ts';
 
 interface Piece {
   readonly bytes: Buffer;
@@ -30,7 +27,7 @@ export class PieceRing {
   constructor({ count, bytes, roomBytes = 0 }: PieceSizes) {
     this.bytes = bytes;
     this.#pieces = Array.from({ length: count }, () => ({
-      bytes: alignedBuffer(bytes + roomBytes, ALIGNMENT),
+      bytes: alignedBuffer(bytes + roomBytes, SECTOR),
       writing: Promise.resolve(),
     }));
   }
@@ -123,7 +120,7 @@ export class PieceFile {
 
   #handOver(piece: Piece, length: number): void {
     const { direct } = this.#target;
-    const written = piece.bytes.subarray(0, direct ? Math.ceil(length / ALIGNMENT) * ALIGNMENT : length);
+    const written = piece.bytes.subarray(0, direct ? wholeSectors(length) : length);
     written.fill(0, length);
     piece.writing = this.#write(written, this.#handedOver).catch((error: unknown) => {
       this.#failure ??= error;
