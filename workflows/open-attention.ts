@@ -100,6 +100,17 @@ export class OpenAttention {
     this.#changed();
   }
 
+  asks(workflowId: string): boolean {
+    return this.#entries.some(({ child }) => child?.workflowId === workflowId);
+  }
+
+  /** An act has answered what a child asks: it ends, which takes a while, and its questions are over at once. */
+  answered(workflowId: string): void {
+    for (const { child } of this.#entries)
+      if (child?.workflowId === workflowId) this.#decided.add(`${workflowId} ${child.id}`);
+    this.mirror(workflowId, []);
+  }
+
   /** A child has ended; started again, it counts from one. */
   forget(workflowId: string): void {
     this.mirror(workflowId, []);

@@ -117,7 +117,10 @@ export class Travel {
 
   /** It was said what became of a drive: what was asked about it, or done with it, is over. */
   settled(drive: string): void {
+    const { open } = this.#log.gate;
+    const child = childId.ingest(this.#id, drive);
     for (const leg of ASKING) this.#legs.get(`${leg}-${drive}`)?.cancel();
+    if (open.asks(child) && patched('answered-at-once')) open.answered(child);
   }
 
   /** Drives whose copying waits for a person. */

@@ -34,6 +34,19 @@ describe('attention of a child', () => {
     expect(open.list.map(({ id, drive }) => [id, drive])).toEqual([['a2', 'B']]);
   });
 
+  test('that an act has answered is over at once, whatever list was on its way', () => {
+    const open = new OpenAttention(() => {});
+    open.mirror('child', [ask('a1', 'A')]);
+    open.mirror('other', [ask('a1', 'B')]);
+    expect([open.asks('child'), open.asks('none')]).toEqual([true, false]);
+    open.answered('child');
+    open.mirror('child', [ask('a1', 'A')]);
+    expect([open.asks('child'), open.list.map(({ drive }) => drive)]).toEqual([false, ['B']]);
+    open.forget('child');
+    open.mirror('child', [ask('a1', 'A')]);
+    expect(open.list.map(({ drive }) => drive)).toEqual(['B', 'A']);
+  });
+
   test('goes with the child; started again, the child counts from one', async () => {
     const open = new OpenAttention(() => {});
     open.mirror('child', [ask('a1', 'A')]);

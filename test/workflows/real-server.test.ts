@@ -169,6 +169,26 @@ test('what is shipped and received while the child for it begins is told to it',
   }
 }, 100_000);
 
+test('a drive attached again is being read at once, and nobody is asked about it any more', async () => {
+  const handle = await startJob(stage, 'again');
+  await until(handle, atStage('Preparing'));
+  await prepare(handle, FIRST);
+  await until(handle, atStage('Shipping'));
+  await send(handle);
+  await take(handle, FIRST);
+  stage.sites.behaviour.ingestDrive = async () => {
+    throw attention('DriveForeign', 'this is another drive');
+  };
+  await dock(handle, FIRST, 'dock1');
+  await until(handle, asks('DriveForeign'));
+  stage.sites.behaviour = {};
+  await dock(handle, FIRST, 'dock2');
+  const { drives, attention: asked } = await handle.query(say.status);
+  expect([drives[0]?.state === 'Faulted', asked]).toEqual([false, []]);
+  expect(await handle.result()).toMatchObject({ drives: 1, lostDrives: 0 });
+  await record('seeding', idOf('again'), '-again');
+});
+
 /** Ships in the very turn in which it may: asks until it is not refused. */
 async function shipAtOnce(workflowId: string): Promise<void> {
   const handle = stage.client.workflow.getHandle(workflowId);
