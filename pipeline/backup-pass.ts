@@ -5,6 +5,7 @@
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import type { Digest } from '../domain/names.ts';
+import { MIB } from '../domain/units.ts';
 import { digestBytes } from '../format/digest.ts';
 import { SEALED_BYTES_MAX } from '../format/frame.ts';
 import { PACK_BYTES_MAX, padded } from '../format/pack.ts';
@@ -26,6 +27,8 @@ import { Throttle } from './throttle.ts';
 import { TreeWriter } from './tree-writer.ts';
 
 const FOLLOW_MS = 250;
+/** Known chunks in the walk's memory: 200,000 of them; each directory's record is looked up. */
+const HELD_BYTES = 4 * MIB;
 
 export interface PassParts extends GroundParts {
   readonly ground: BackupGround;
@@ -51,7 +54,7 @@ export async function runPass(parts: PassParts): Promise<PassOutcome> {
   const added: StoredObject[] = [];
   const gate = newGate();
   const tableParts = { memory: newTableMemory(), known: ground.known, directory: scratch };
-  const table = new ChunkTable(tableParts);
+  const table = new ChunkTable({ ...tableParts, heldMax: HELD_BYTES });
   let spool: SpoolGate | undefined;
   const onPacked = ({ object, places }: PackedObject): void => {
     spool?.packed();

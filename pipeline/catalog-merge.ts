@@ -10,7 +10,8 @@
  */
 import { SECOND } from '../domain/units.ts';
 import { DIGEST_BYTES } from '../format/digest.ts';
-import { fieldParts, holesOf, type TreeEntry, treeEntries } from '../format/tree.ts';
+import { LeafScan, leavesOf } from '../format/leaf-scan.ts';
+import { fieldParts, holesOf, type TreeEntry } from '../format/tree.ts';
 import type { EntryStatus } from '../store/source-tree.ts';
 import type { Catalog } from './catalog.ts';
 import type { FileAnswer } from './cut-pool.ts';
@@ -35,21 +36,30 @@ export class CatalogMerge {
     return this.#catalog && new OldDirectory(Buffer.from(this.#catalog.state.root, 'hex'), this.#load);
   }
 
-  /** The directory that `entry` was. */
-  below(entry: TreeEntry | undefined): OldDirectory | undefined {
-    return entry?.type === 'directory' ? new OldDirectory(entry.tree, this.#load) : undefined;
+  /** The directory whose record this is the id of. */
+  below(tree: Uint8Array | undefined): OldDirectory | undefined {
+    return tree && new OldDirectory(tree, this.#load);
   }
 
-  /** Nothing of it was touched: neither bytes nor attributes. A directory's own entries are another matter. */
-  untouched(old: TreeEntry | undefined, now: EntryStatus): boolean {
-    return (
-      old !== undefined &&
-      old.ctimeNs === now.ctimeNs &&
-      old.inode === now.inode &&
-      old.mtimeNs === now.mtimeNs &&
-      old.ctimeNs < this.#racyNs &&
-      (old.type === 'file' ? now.type === 'file' && old.size === now.size : now.type !== 'file')
-    );
+  /** What its entry was, when nothing of it was touched: neither bytes nor attributes. */
+  untouched(old: LeafScan | undefined, now: EntryStatus): TreeEntry | undefined {
+    if (!old || !this.#isUntouched(old, now)) return undefined;
+    try {
+      return old.decoded();
+    } catch {
+      return undefined; // what the catalog lost was never there
+    }
+  }
+
+  /**
+   * Whether its entry can be carried over as it lies. Not one of a file of several names, which are counted, nor of
+   * a directory, whose record may be another; nor where lists hold what a file consists of, which may be lost.
+   */
+  carries(old: LeafScan, now: EntryStatus): boolean {
+    if (!this.#isUntouched(old, now) || old.device !== now.device) return false;
+    if (now.type !== 'file') return now.type !== 'directory';
+    const chunks = now.links === 1 ? old.chunks : undefined;
+    return chunks !== undefined && this.#areStored(chunks);
   }
 
   /** The chunks and holes of a file that is as it was; `undefined` when part of them is lost or not stored here. */
@@ -58,12 +68,28 @@ export class CatalogMerge {
     try {
       const holes = [...holesOf(old.holes, old.size, this.#load)];
       const chunks = 'bytes' in old.chunks ? old.chunks.bytes : Buffer.concat([...fieldParts(old.chunks, this.#load)]);
-      for (let at = 0; at < chunks.length; at += DIGEST_BYTES)
-        if (!this.#isStored(chunks.subarray(at, at + DIGEST_BYTES))) return undefined;
+      if (!this.#areStored(chunks)) return undefined;
       return { chunks, ...(holes.length > 0 ? { holes } : {}) };
     } catch {
       return undefined;
     }
+  }
+
+  /** A directory's own entries are another matter. */
+  #isUntouched(old: LeafScan, now: EntryStatus): boolean {
+    return (
+      old.ctimeNs === now.ctimeNs &&
+      old.inode === now.inode &&
+      old.mtimeNs === now.mtimeNs &&
+      old.ctimeNs < this.#racyNs &&
+      (old.type === 'file' ? now.type === 'file' && old.size === now.size : now.type !== 'file')
+    );
+  }
+
+  #areStored(chunks: Uint8Array): boolean {
+    for (let at = 0; at < chunks.length; at += DIGEST_BYTES)
+      if (!this.#isStored(chunks.subarray(at, at + DIGEST_BYTES))) return false;
+    return true;
   }
 
   readonly #load = (id: Uint8Array): Uint8Array => {
@@ -75,24 +101,36 @@ export class CatalogMerge {
 
 /** A directory of the last backup. Names are asked for in order. What the catalog lost was never there. */
 export class OldDirectory {
-  readonly #entries: Generator<TreeEntry>;
-  #next: TreeEntry | undefined;
+  readonly #leaves: Generator<Uint8Array>;
+  #scan: LeafScan | undefined;
 
   constructor(id: Uint8Array, load: (id: Uint8Array) => Uint8Array) {
-    this.#entries = treeEntries(id, load);
-    this.#advance();
+    this.#leaves = leavesOf(id, load);
+    this.#goOn(() => this.#nextLeaf());
   }
 
-  entry(name: Uint8Array): TreeEntry | undefined {
-    while (this.#next && Buffer.compare(this.#next.name, name) < 0) this.#advance();
-    return this.#next && Buffer.compare(this.#next.name, name) === 0 ? this.#next : undefined;
+  /** The entry of a name, in latin1; valid until the next is asked for. */
+  find(name: string): LeafScan | undefined {
+    while (this.#scan && this.#scan.compare(name) < 0) this.#goOn(() => this.#nextEntry());
+    return this.#scan?.compare(name) === 0 ? this.#scan : undefined;
   }
 
-  #advance(): void {
+  #nextEntry(): void {
+    if (!this.#scan?.next()) this.#nextLeaf();
+  }
+
+  #nextLeaf(): void {
+    do {
+      const leaf = this.#leaves.next();
+      this.#scan = leaf.done ? undefined : new LeafScan(leaf.value);
+    } while (this.#scan && !this.#scan.next());
+  }
+
+  #goOn(step: () => void): void {
     try {
-      this.#next = this.#entries.next().value;
+      step();
     } catch {
-      this.#next = undefined;
+      this.#scan = undefined;
     }
   }
 }

@@ -14,11 +14,14 @@
  * is a chunk stored once more, and a generation without `complete` does not count.
  */
 import type { Digest } from '../domain/names.ts';
+import { MIB } from '../domain/units.ts';
 import { digestOf, sha256 } from '../format/digest.ts';
 import { freshScratchDirectory, listScratch, removeScratch, ScratchFile } from '../store/scratch-file.ts';
 import { KEY_BYTES, RunWriter, SortedRun } from './sorted-run.ts';
 
 const PLACE_BYTES = 10;
+/** Of places in memory: those of 140,000 records. */
+const HELD_BYTES = 4 * MIB;
 const RECORD_BYTES = KEY_BYTES + PLACE_BYTES;
 
 export interface CatalogState {
@@ -52,7 +55,7 @@ export class Catalog {
     this.packs = packs;
     this.knownPath = `${path}/known`;
     this.#trees = ScratchFile.open(`${path}/trees`);
-    this.#table = new SortedRun(`${path}/trees.table`, PLACE_BYTES);
+    this.#table = new SortedRun(`${path}/trees.table`, PLACE_BYTES, HELD_BYTES);
   }
 
   /** `undefined` when there is none that is whole: then everything is read again. */

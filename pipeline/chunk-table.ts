@@ -10,7 +10,7 @@
  * At 3/4 full the table grows in place; at its bound it is written out as a run and emptied: memory
  * is bounded by the table, not by the source. To do either, one thread holds all others for a moment.
  */
-import { ScratchFile } from '../store/scratch-file.ts';
+import { ScratchFile, sameScratch } from '../store/scratch-file.ts';
 import { KEY_BYTES, mergeRuns, SortedRun, slices } from './sorted-run.ts';
 
 const SLOT_WORDS = 6;
@@ -29,6 +29,8 @@ export interface ChunkTableParts {
   readonly known: readonly string[];
   /** Where runs are spilled: `run-0`, `run-1`, … */
   readonly directory: string;
+  /** Bytes of known runs that this thread may hold in memory, so that a lookup is no read; none when absent. */
+  readonly heldMax?: number;
 }
 
 /** Memory for a table of at most 2^`bits` slots; pages are touched as it grows. */
@@ -47,11 +49,15 @@ export class ChunkTable {
   readonly #spilled: SortedRun[] = [];
   readonly #directory: string;
 
-  constructor({ memory, known, directory }: ChunkTableParts) {
+  constructor({ memory, known, directory, heldMax = 0 }: ChunkTableParts) {
     this.#words = new Int32Array(memory);
     const slots = (this.#words.length - HEADER_WORDS) / SLOT_WORDS - OVERHANG_SLOTS;
     this.#bitsMax = Math.log2(slots);
-    this.#known = known.map((path) => new SortedRun(path));
+    this.#known = [];
+    for (const path of known) {
+      const held = this.#known.reduce((sum, run) => sum + run.held, 0);
+      this.#known.push(new SortedRun(path, 0, heldMax - held));
+    }
     this.#directory = directory;
   }
 
@@ -81,8 +87,13 @@ export class ChunkTable {
   /** Writes all keys, known and fresh, sorted, to a new run. Call when all threads are done. */
   mergeInto(path: string): number {
     const fresh = this.#collect();
-    const runs = [...this.#known, ...this.#spilledRuns()].map((run) => run.records());
-    return mergeRuns([...runs, slices(fresh, KEY_BYTES)], path);
+    const runs = [...this.#known, ...this.#spilledRuns()].filter(({ count }) => count > 0);
+    const [only] = runs;
+    if (only && runs.length === 1 && fresh.length === 0) {
+      sameScratch(only.path, path);
+      return only.count;
+    }
+    return mergeRuns([...runs.map((run) => run.records()), slices(fresh, KEY_BYTES)], path);
   }
 
   close(): void {

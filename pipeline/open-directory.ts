@@ -3,15 +3,9 @@
  * they are known; one that a thread still reads, or that is a directory not walked yet, holds back
  * those behind it, and nothing else is held.
  */
-import {
-  ATTRIBUTES_BYTES_MAX,
-  EMPTY_FIELD,
-  holesField,
-  longField,
-  type StoreRecord,
-  TreeBuilder,
-  type TreeEntry,
-} from '../format/tree.ts';
+import type { LeafScan } from '../format/leaf-scan.ts';
+import { ATTRIBUTES_BYTES_MAX, EMPTY_FIELD, type TreeEntry } from '../format/tree.ts';
+import { holesField, longField, type StoreRecord, TreeBuilder } from '../format/tree-builder.ts';
 import { attributesAt, type EntryStatus, readLink } from '../store/source-tree.ts';
 import type { FileAnswer, Stamp } from './cut-pool.ts';
 
@@ -72,11 +66,18 @@ function bytesOf(attributes: Common['attributes']): number {
   return attributes.reduce((sum, { name, value }) => sum + name.length + value.length, 0);
 }
 
+/** An entry of the last backup that is carried over as it lies. */
+interface Carried {
+  readonly name: Uint8Array;
+  readonly encoded: Uint8Array;
+  readonly known: true;
+}
+
 export class OpenDirectory {
   readonly #store: StoreRecord;
   readonly #builder: TreeBuilder;
   readonly #onDone: (id: Uint8Array) => void;
-  #waiting: Draft[] = [];
+  #waiting: (Draft | Carried)[] = [];
   #first = 0;
   #walked = false;
 
@@ -90,10 +91,18 @@ export class OpenDirectory {
     this.#waiting.push(draft);
   }
 
+  /** Adds what nothing has to be found out about. */
+  carry({ name, encoded }: LeafScan): void {
+    this.advance();
+    if (this.#first === this.#waiting.length) this.#builder.addEncoded(name, encoded);
+    else this.#waiting.push({ name, encoded, known: true });
+  }
+
   /** One more entry is known, or all have been added: encodes as far as it goes. */
   advance(): void {
     for (let draft = this.#waiting[this.#first]; draft?.known; draft = this.#waiting[++this.#first])
-      if (!draft.dropped) this.#builder.add(entryOf(draft, this.#store));
+      if ('encoded' in draft) this.#builder.addEncoded(draft.name, draft.encoded);
+      else if (!draft.dropped) this.#builder.add(entryOf(draft, this.#store));
     if (this.#first > 1024) {
       this.#waiting = this.#waiting.slice(this.#first);
       this.#first = 0;

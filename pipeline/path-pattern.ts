@@ -16,6 +16,8 @@ import { Failure } from '../domain/failure.ts';
 const CHARACTER = '(?:[\\xc2-\\xf4][\\x80-\\xbf]{1,3}|[^/])';
 
 export interface PathPattern {
+  /** No path matches. */
+  readonly isEmpty: boolean;
   matches(path: Uint8Array, isDirectory: boolean): boolean;
 }
 
@@ -26,6 +28,7 @@ export function compilePatterns(globs: readonly string[]): PathPattern {
   const ofFiles = anyOf(files);
   const ofDirectories = anyOf([...files, ...directories]);
   return {
+    isEmpty: globs.length === 0,
     matches(path, isDirectory) {
       const pattern = isDirectory ? ofDirectories : ofFiles;
       return pattern?.test(Buffer.from(path.buffer, path.byteOffset, path.length).toString('latin1')) ?? false;

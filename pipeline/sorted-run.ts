@@ -43,6 +43,10 @@ export class SortedRun {
     this.#bounds = this.count > 0 ? [this.#shareAt(0), this.#shareAt(this.count - 1)] : [1, 0];
   }
 
+  get path(): string {
+    return this.#file.path;
+  }
+
   /** Bytes held in memory. */
   get held(): number {
     return this.#held?.length ?? 0;

@@ -12,8 +12,10 @@
  * vanishes between being seen and being read is no loss: it was not there any more. A missing item is.
  */
 import { errnoOf, Failure } from '../domain/failure.ts';
-import type { StoreRecord, TreeEntry } from '../format/tree.ts';
-import { SourceDirectory } from '../store/source-directory.ts';
+import type { LeafScan } from '../format/leaf-scan.ts';
+import type { TreeEntry } from '../format/tree.ts';
+import type { StoreRecord } from '../format/tree-builder.ts';
+import { SourceDirectory, statusKept } from '../store/source-directory.ts';
 import { type EntryStatus, eachName, isKernelState, statusAt } from '../store/source-tree.ts';
 import type { CatalogMerge, OldDirectory } from './catalog-merge.ts';
 import type { CutPool } from './cut-pool.ts';
@@ -31,6 +33,7 @@ const VISITS_MAX = 512;
 const SKIPPED_MAX = 10_000;
 const GONE = 'ENOENT';
 const SLASH = Buffer.from('/');
+const EMPTY = Buffer.alloc(0);
 
 export interface Skipped {
   readonly path: Buffer;
@@ -86,15 +89,6 @@ interface Level {
   /** The file system it lies on. */
   readonly device: bigint;
   done: boolean;
-}
-
-/** What is known of a name before it is looked at. */
-interface Expectation {
-  readonly was: TreeEntry | undefined;
-  /** It is an item, or on the way to one: it should be there. */
-  readonly isNamed: boolean;
-  /** Where it stands. */
-  readonly opened: SourceDirectory | undefined;
 }
 
 export class SourceWalk {
@@ -159,7 +153,7 @@ export class SourceWalk {
       level.opened?.close();
       return;
     }
-    this.#look(level, Buffer.from(next, 'latin1'));
+    this.#look(level, next);
     this.#entries += 1;
     if (this.#entries >= TURN_ENTRIES || this.#feed.due) {
       await this.#turn();
@@ -203,40 +197,55 @@ export class SourceWalk {
     }
   }
 
-  #look({ path, directory, before, only, visits, device, opened }: Level, name: Buffer): void {
-    const at = path.length === 1 ? Buffer.concat([path, name]) : Buffer.concat([path, SLASH, name]);
-    const was = before?.entry(name);
-    const entry = this.#entry(at, name, directory, { was, isNamed: only !== undefined, opened });
-    if (entry?.status.type !== 'directory') return;
-    const child = only?.children.get(name.toString('latin1'));
-    const old = (): OldDirectory | undefined => this.#parts.merge.below(was);
-    visits.push({ path: at, draft: entry, parent: directory, old, only: child && partly(child), device });
+  /** Looks at one name; what is as it was is carried over, of all else the contents are seen to. */
+  #look(level: Level, name: string): void {
+    const { directory, before, only, opened } = level;
+    let status: EntryStatus;
+    try {
+      status = opened?.look(name) ?? statusAt(below(level, name));
+    } catch (error) {
+      this.#miss(below(level, name), error, only !== undefined);
+      return;
+    }
+    const { excludes, merge } = this.#parts;
+    if (!excludes.isEmpty && excludes.matches(below(level, name), status.type === 'directory')) return;
+    const was = before?.find(name);
+    if (!was || !merge.carries(was, status)) {
+      this.#draft(level, name, statusKept(status), was);
+      return;
+    }
+    directory.carry(was);
+    if (status.type !== 'file') return;
+    this.counts.files += 1;
+    this.counts.bytes += status.size;
+    this.counts.unchangedFiles += 1;
   }
 
-  /** Looks at one name and sees to its contents; `undefined` when it is excluded or not to be had. */
-  #entry(
-    path: Buffer,
-    name: Buffer,
-    directory: OpenDirectory,
-    { was, isNamed, opened }: Expectation,
-  ): Draft | undefined {
-    const { excludes, merge } = this.#parts;
+  #draft(level: Level, name: string, status: EntryStatus, was: LeafScan | undefined): void {
+    const { directory, only, visits, device } = level;
+    const { merge } = this.#parts;
+    const path = below(level, name);
+    const old = merge.untouched(was, status);
     let draft: Draft;
-    let old: TreeEntry | undefined;
     try {
-      const status = opened?.status(name) ?? statusAt(path);
-      if (excludes.matches(path, status.type === 'directory')) return undefined;
-      old = merge.untouched(was, status) ? was : undefined;
-      draft = draftOf(name, path, status, old);
+      draft = draftOf(Buffer.from(name, 'latin1'), path, status, old);
     } catch (error) {
-      const reason = reasonOf(error);
-      if (reason !== GONE || isNamed) this.#skip(path, reason);
-      return undefined;
+      this.#miss(path, error, only !== undefined);
+      return;
     }
     directory.add(draft);
     if (draft.bare) this.#skip(path, draft.bare);
-    if (draft.status.type === 'file') this.#file(draft, path, directory, old);
-    return draft;
+    if (status.type === 'file') this.#file(draft, path, directory, old);
+    if (status.type !== 'directory') return;
+    const child = only?.children.get(name);
+    const tree = was?.tree;
+    visits.push({ path, draft, parent: directory, old: () => merge.below(tree), only: child && partly(child), device });
+  }
+
+  /** @param isNamed it is an item, or on the way to one: it should be there */
+  #miss(path: Buffer, error: unknown, isNamed: boolean): void {
+    const reason = reasonOf(error);
+    if (reason !== GONE || isNamed) this.#skip(path, reason);
   }
 
   #file(draft: Draft, path: Buffer, directory: OpenDirectory, old: TreeEntry | undefined): void {
@@ -286,6 +295,10 @@ export class SourceWalk {
     this.counts.skipped += 1;
     if (this.skipped.length < SKIPPED_MAX) this.skipped.push({ path, reason });
   }
+}
+
+function below({ path }: Level, name: string): Buffer {
+  return Buffer.concat([path, path.length === 1 ? EMPTY : SLASH, Buffer.from(name, 'latin1')]);
 }
 
 /** What is wrong with it shows when its names are read. */

@@ -5,7 +5,9 @@
 import {
   closeSync,
   constants,
+  copyFileSync,
   fstatSync,
+  linkSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -117,6 +119,15 @@ export function listScratch(path: string): string[] {
     return readdirSync(path).sort();
   } catch {
     return [];
+  }
+}
+
+/** Gives a finished scratch file, which nobody changes any more, a second name, or a copy where it cannot have one. */
+export function sameScratch(from: string, to: string): void {
+  try {
+    linkSync(from, to);
+  } catch {
+    copyFileSync(from, to);
   }
 }
 

@@ -7,7 +7,7 @@
  *   device 136, 140
  */
 import { closeSync, constants, openSync } from 'node:fs';
-import { below, type EntryStatus, typeOf } from './source-tree.ts';
+import { below, type EntryStatus, type EntryType, typeOf } from './source-tree.ts';
 import { O_PATH, statusBelow } from './system-calls.ts';
 
 const NS_PER_SECOND = 1_000_000_000n;
@@ -19,6 +19,59 @@ const words = new BigInt64Array(bytes.buffer);
 /** Most files lie on the device of the one before. */
 const device = { major: -1, minor: -1, encoded: 0n };
 
+/** What was looked at last: of most names little is asked, and no number is made of the rest. */
+class LastStatus implements EntryStatus {
+  get type(): EntryType {
+    return typeOf(u32(28) & 0xffff);
+  }
+
+  get mode(): number {
+    return u32(28) & 0o7777;
+  }
+
+  get uid(): number {
+    return u32(20);
+  }
+
+  get gid(): number {
+    return u32(24);
+  }
+
+  get size(): number {
+    return u64(40);
+  }
+
+  get mtimeNs(): bigint {
+    return i64(112) * NS_PER_SECOND + BigInt(u32(120));
+  }
+
+  get ctimeNs(): bigint {
+    return i64(96) * NS_PER_SECOND + BigInt(u32(104));
+  }
+
+  get inode(): bigint {
+    return BigInt.asUintN(64, i64(32));
+  }
+
+  get device(): bigint {
+    return encoded(u32(136), u32(140));
+  }
+
+  get links(): number {
+    return u32(16);
+  }
+
+  get rdev(): bigint {
+    return u32(128) === 0 && u32(132) === 0 ? 0n : encodedOf(u32(128), u32(132));
+  }
+
+  get blocks(): number {
+    return u64(48);
+  }
+}
+
+const last = new LastStatus();
+
 /** Holds one descriptor until `close`. */
 export class SourceDirectory {
   readonly #fd: number;
@@ -29,29 +82,24 @@ export class SourceDirectory {
     this.#fd = below(path, (short) => openSync(short, O_PATH | O_DIRECTORY | O_NOFOLLOW));
   }
 
-  /** What stands under a name, of a link the link itself. @throws an errno error */
-  status(name: Buffer): EntryStatus {
+  /**
+   * What stands under a name, of a link the link itself: valid until anything else is looked at, `statusKept` of it
+   * for ever. @param name in latin1 @throws an errno error
+   */
+  look(name: string): EntryStatus {
     statusBelow(this.#fd, name, bytes);
-    const mode = u32(28) & 0xffff;
-    return {
-      type: typeOf(mode),
-      mode: mode & 0o7777,
-      uid: u32(20),
-      gid: u32(24),
-      size: u64(40),
-      mtimeNs: i64(112) * NS_PER_SECOND + BigInt(u32(120)),
-      ctimeNs: i64(96) * NS_PER_SECOND + BigInt(u32(104)),
-      inode: BigInt.asUintN(64, i64(32)),
-      device: encoded(u32(136), u32(140)),
-      links: u32(16),
-      rdev: u32(128) === 0 && u32(132) === 0 ? 0n : encoded(u32(128), u32(132)),
-      blocks: u64(48),
-    };
+    return last;
   }
 
   close(): void {
     closeSync(this.#fd);
   }
+}
+
+/** A status that does not change with the next look. */
+export function statusKept(status: EntryStatus): EntryStatus {
+  const { type, mode, uid, gid, size, mtimeNs, ctimeNs, inode, device: at, links, rdev, blocks } = status;
+  return { type, mode, uid, gid, size, mtimeNs, ctimeNs, inode, device: at, links, rdev, blocks };
 }
 
 function u32(at: number): number {
@@ -66,11 +114,14 @@ function i64(at: number): bigint {
   return words[at / 8] ?? 0n;
 }
 
-/** A device's number as stat(2) tells it: makedev(3) of glibc. */
 function encoded(major: number, minor: number): bigint {
-  if (device.major === major && device.minor === minor) return device.encoded;
+  if (device.major !== major || device.minor !== minor)
+    Object.assign(device, { major, minor, encoded: encodedOf(major, minor) });
+  return device.encoded;
+}
+
+/** A device's number as stat(2) tells it: makedev(3) of glibc. */
+function encodedOf(major: number, minor: number): bigint {
   const high = (BigInt(major & 0xfffff000) << 32n) | BigInt((major & 0xfff) << 8);
-  const number = high | (BigInt(minor & 0xffffff00) << 12n) | BigInt(minor & 0xff);
-  Object.assign(device, { major, minor, encoded: number });
-  return number;
+  return high | (BigInt(minor & 0xffffff00) << 12n) | BigInt(minor & 0xff);
 }

@@ -145,13 +145,12 @@ export function tryLock(fd: number): boolean {
 /**
  * What stands under a name of an open directory, of a link the link itself: a struct statx, which is the same
  * everywhere, as struct stat is not.
- * @param name as a directory lists it
+ * @param name as a directory lists it, in latin1
  * @param into 256 bytes
  */
-export function statusBelow(dir: number, name: Bytes, into: Bytes): void {
+export function statusBelow(dir: number, name: string, into: Bytes): void {
   if (name.length > NAME_MAX) throw new SystemCallError('statx', os.constants.errno.ENAMETOOLONG);
-  nameRoom.set(name);
-  nameRoom[name.length] = 0;
+  nameRoom[nameRoom.write(name, 'latin1')] = 0;
   checked('statx', statx(dir, nameRoom, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, into));
 }
 

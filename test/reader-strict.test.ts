@@ -18,7 +18,8 @@ import { signPoint } from '../format/recovery-point.ts';
 import { newAgeIdentity, newSession, recipientId, type Session } from '../format/session.ts';
 import { certify, newSigningSeed, newVaultId, ownerSigner, publicKeyOf, signerFrom } from '../format/signature.ts';
 import type { StoredObject } from '../format/stored-object.ts';
-import { EMPTY_FIELD, encodeTree, holesField, type TreeEntry } from '../format/tree.ts';
+import { EMPTY_FIELD, type TreeEntry } from '../format/tree.ts';
+import { encodeTree, holesField } from '../format/tree-builder.ts';
 import { signVaultConfig } from '../format/vault-config.ts';
 import { packName, packSetName, pointName, treeName } from '../store/places.ts';
 

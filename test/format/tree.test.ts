@@ -4,120 +4,21 @@ import { sha256 } from '../../format/digest.ts';
 import {
   decodeTree,
   EMPTY_FIELD,
-  encodeTree,
   fieldParts,
   type Hole,
-  holesField,
   holesOf,
-  type LongField,
-  longField,
   RECORD_BYTES_MAX,
-  TreeBuilder,
   type TreeEntry,
   treeEntries,
 } from '../../format/tree.ts';
+import { encodeTree, holesField, longField } from '../../format/tree-builder.ts';
+import { directory, plain, Records, recordOf } from './arbitrary.ts';
 import { survivors, vector } from './fault.ts';
 
 const golden = vector('tree');
 const none = (): never => {
   throw new Error('nothing should be asked for');
 };
-
-/** Records by id, as tree packs hold them. */
-class Records {
-  readonly held = new Map<string, Buffer>();
-
-  readonly store = (record: Buffer): Buffer => {
-    const id = sha256(record);
-    this.held.set(id.toString('hex'), Buffer.from(record));
-    return id;
-  };
-
-  readonly load = (id: Uint8Array): Buffer => {
-    const record = this.held.get(Buffer.from(id).toString('hex'));
-    if (!record) throw new Error('not stored');
-    return record;
-  };
-}
-
-const bytes = (options: fc.IntArrayConstraints) => fc.uint8Array(options).map((array) => Buffer.from(array));
-const text = (maxLength: number) =>
-  fc.array(fc.integer({ min: 1, max: 255 }), { minLength: 1, maxLength }).map((codes) => Buffer.from(codes));
-const name = text(255).filter((raw) => !raw.includes('/') && !['.', '..'].includes(raw.toString('latin1')));
-const anyBigint = fc.oneof(
-  fc.constantFrom(0n, -1n, -(2n ** 63n), 2n ** 63n - 1n),
-  fc.bigInt(-(2n ** 63n), 2n ** 63n - 1n),
-);
-const unsigned = fc.oneof(fc.constantFrom(0n, 2n ** 63n, 2n ** 64n - 1n), fc.bigInt(0n, 2n ** 64n - 1n));
-const field: fc.Arbitrary<LongField> = fc.oneof(
-  bytes({ maxLength: 4 }).map((ids) => ({
-    bytes: Buffer.concat(ids.length > 0 ? [...ids].map((n) => sha256(Buffer.of(n))) : []),
-  })),
-  fc
-    .array(fc.nat(), { minLength: 1, maxLength: 3 })
-    .map((seeds) => ({ lists: seeds.map((seed) => sha256(Buffer.from(`${seed}`))) })),
-);
-const attributes = fc
-  .uniqueArray(fc.record({ name: text(60), value: bytes({ maxLength: 40 }) }), {
-    selector: (one) => one.name.toString('latin1'),
-    maxLength: 4,
-  })
-  .map((list) => list.sort((a, b) => Buffer.compare(a.name, b.name)));
-const own = fc.oneof(
-  fc.record({ type: fc.constant('file' as const), size: fc.maxSafeNat(), chunks: field, holes: field }),
-  fc.record({ type: fc.constant('directory' as const), tree: fc.nat().map((seed) => sha256(Buffer.from(`${seed}`))) }),
-  fc.record({ type: fc.constant('symlink' as const), target: text(300) }),
-  fc.record({ type: fc.constantFrom('block' as const, 'char' as const), rdev: unsigned }),
-  fc.record({ type: fc.constantFrom('fifo' as const, 'socket' as const) }),
-);
-const entry: fc.Arbitrary<TreeEntry> = fc
-  .tuple(
-    fc.record({
-      name,
-      mode: fc.nat(0o7777),
-      uid: fc.nat(0xffffffff),
-      gid: fc.nat(0xffffffff),
-      mtimeNs: anyBigint,
-      ctimeNs: anyBigint,
-      device: unsigned,
-      inode: unsigned,
-      links: fc.nat(0xffffffff),
-      attributes,
-    }),
-    own,
-  )
-  .map(([common, rest]) => ({ ...common, ...rest }));
-const directory = fc
-  .uniqueArray(entry, { selector: (one) => Buffer.from(one.name).toString('latin1'), maxLength: 8 })
-  .map((entries) => entries.sort((a, b) => Buffer.compare(a.name, b.name)));
-
-const plain: TreeEntry = {
-  type: 'fifo',
-  name: Buffer.from('fifo'),
-  mode: 0o640,
-  uid: 1000,
-  gid: 100,
-  mtimeNs: 0n,
-  ctimeNs: 0n,
-  device: 1n,
-  inode: 7n,
-  links: 1,
-  attributes: [],
-};
-
-function recordOf(...entries: TreeEntry[]): Buffer {
-  const records = new Records();
-  return records.load(encodeTree(entries, records.store));
-}
-
-function namedEntries(count: number, target: number): TreeEntry[] {
-  return Array.from({ length: count }, (_, at) => ({
-    ...plain,
-    type: 'symlink' as const,
-    name: Buffer.from(`entry ${String(at).padStart(6, '0')}`),
-    target: Buffer.alloc(target, 'x'),
-  }));
-}
 
 describe('tree', () => {
   test('made by other code, a leaf of every type is read, and written alike', () => {
@@ -170,11 +71,6 @@ describe('tree', () => {
     );
   });
 
-  test('equal directories are one record', () => {
-    const shuffled = [...namedEntries(20, 5)].sort((a, b) => Buffer.compare(sha256(a.name), sha256(b.name)));
-    expect(recordOf(...shuffled)).toEqual(recordOf(...namedEntries(20, 5)));
-  });
-
   test('every truncation is refused; a flipped byte is refused, or makes another record of another name', () => {
     const bytes = golden.bytes('leaf');
     const read = (altered: Buffer): void => {
@@ -186,64 +82,8 @@ describe('tree', () => {
     expect(outcomes.filter((fault) => !/^byte \d+ \^ \d+: Error$/.test(fault))).toEqual([]);
   });
 
-  test('a big directory is split, its leaves stored as they fill, and read back in order', () => {
-    const records = new Records();
-    const entries = namedEntries(6000, 300);
-    const builder = new TreeBuilder(records.store);
-    let before = 0;
-    for (const one of entries) {
-      builder.add(one);
-      before = Math.max(before, records.held.size);
-    }
-    expect(before).toBeGreaterThan(2);
-    const id = builder.finish();
-    expect(decodeTree(records.load(id)).kind).toBe('node');
-    for (const record of records.held.values()) expect(record.length).toBeLessThan(1024 * 1024);
-    const read = [...treeEntries(id, records.load)];
-    expect(read).toHaveLength(entries.length);
-    expect(encodeTree(read, records.store)).toEqual(id);
-  });
-
-  test('one entry more or less in a big directory changes a leaf or two, not all behind it', () => {
-    const entries = namedEntries(8000, 100);
-    const leavesOf = (list: readonly TreeEntry[]): Set<string> => {
-      const records = new Records();
-      const record = decodeTree(records.load(encodeTree(list, records.store)));
-      return new Set(record.kind === 'node' ? record.leaves.map((id) => Buffer.from(id).toString('hex')) : []);
-    };
-    const before = leavesOf(entries);
-    expect(before.size).toBeGreaterThan(8);
-    for (const at of [0, 2500, 7999]) {
-      const added = { ...plain, name: Buffer.concat([entries[at]?.name ?? Buffer.alloc(0), Buffer.from('+')]) };
-      for (const changed of [entries.toSpliced(at, 1), entries.toSpliced(at + 1, 0, added)])
-        expect([...leavesOf(changed)].filter((id) => !before.has(id)).length).toBeLessThanOrEqual(2);
-    }
-  });
-
-  test('a leaf ends where it is full, whatever the names are', () => {
-    const records = new Records();
-    const attributes = [{ name: Buffer.from('user.big'), value: Buffer.alloc(60_000) }];
-    const entries = namedEntries(12, 5).map((one) => ({ ...one, attributes }));
-    expect([...treeEntries(encodeTree(entries, records.store), records.load)]).toEqual(entries);
-    const lengths = [...records.held.values()].map((record) => record.length);
-    expect(lengths.sort((a, b) => b - a)).toEqual([9 * 60_082 + 5, 3 * 60_082 + 5, 2 * 32 + 5]);
-  });
-
   test('an empty directory is an empty leaf', () => {
     expect(recordOf()).toEqual(Buffer.of(1, 0, 0, 0, 0));
-  });
-
-  test('a name that occurs twice, or comes too early, is not written', () => {
-    const builder = new TreeBuilder(new Records().store);
-    builder.add(plain);
-    expect(() => builder.add(plain)).toThrow(RangeError);
-    expect(() => builder.add({ ...plain, name: Buffer.from('earlier') })).toThrow(RangeError);
-  });
-
-  test('attributes are written in order, whatever order they came in', () => {
-    const [a, b] = ['user.a', 'user.b'].map((key) => ({ name: Buffer.from(key), value: Buffer.from('value') }));
-    if (!a || !b) throw new Error('unreachable');
-    expect(recordOf({ ...plain, attributes: [b, a] })).toEqual(recordOf({ ...plain, attributes: [a, b] }));
   });
 });
 

@@ -97,4 +97,22 @@ describe('chunk table', () => {
     expect(table.insert(idOf(1000))).toBe(true);
     expect(table.has(idOf(999))).toBe(true);
   });
+
+  test('what is known and held in memory is found the same, and is known to the next when nothing came to it', () => {
+    const [known, again] = [path.join(directory, 'known-1'), path.join(directory, 'known-2')];
+    const before = new ChunkTable({ memory: newTableMemory(16), known: [], directory });
+    for (let number = 0; number < 1000; number++) before.insert(idOf(number));
+    before.mergeInto(known);
+    for (const heldMax of [0, 20_000]) {
+      rmSync(again, { force: true });
+      const table = new ChunkTable({ memory: newTableMemory(16), known: [known], directory, heldMax });
+      for (let number = 0; number < 2000; number++) expect(table.has(idOf(number))).toBe(number < 1000);
+      expect(table.mergeInto(again)).toBe(1000);
+      expect(readFileSync(again).equals(readFileSync(known))).toBe(true);
+      table.insert(idOf(5000));
+      rmSync(again);
+      expect(table.mergeInto(again)).toBe(1001);
+      expect(readFileSync(known)).toHaveLength(1000 * KEY_BYTES);
+    }
+  });
 });

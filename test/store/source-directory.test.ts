@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
-import { SourceDirectory } from '../../store/source-directory.ts';
+import { SourceDirectory, statusKept } from '../../store/source-directory.ts';
 import { listNames, statusAt } from '../../store/source-tree.ts';
 
 const dir = mkdtempSync(path.join(tmpdir(), 'seedship-directory-'));
@@ -29,7 +29,7 @@ open('n' * 255, 'w').close()`);
       const directory = new SourceDirectory(folder);
       for (const name of listNames(folder)) {
         const told = statusAt(Buffer.concat([folder, Buffer.from('/'), name]));
-        const { mtimeNs, ctimeNs, size, ...lasting } = directory.status(name);
+        const { mtimeNs, ctimeNs, size, ...lasting } = statusKept(directory.look(name.toString('latin1')));
         expect(lasting).toMatchObject({ type: told.type, inode: told.inode, device: told.device, rdev: told.rdev });
         if (folder.equals(at('told'))) expect({ mtimeNs, ctimeNs, size, ...lasting }).toEqual(told);
       }
@@ -42,8 +42,8 @@ open('n' * 255, 'w').close()`);
     expect(() => new SourceDirectory(at('told-link'))).toThrow(expect.objectContaining({ code: 'ENOTDIR' }));
     const directory = new SourceDirectory(at('told'));
     const refused = (code: string) => expect.objectContaining({ code });
-    expect(() => directory.status(Buffer.from('nothing'))).toThrow(refused('ENOENT'));
-    expect(() => directory.status(Buffer.from('n'.repeat(256)))).toThrow(refused('ENAMETOOLONG'));
+    expect(() => directory.look('nothing')).toThrow(refused('ENOENT'));
+    expect(() => directory.look('n'.repeat(256))).toThrow(refused('ENAMETOOLONG'));
     directory.close();
   });
 });
