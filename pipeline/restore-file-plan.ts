@@ -14,13 +14,16 @@ import { DataLayout, type Extent } from './data-layout.ts';
 import { type ConflictRule, judge } from './restore-conflict.ts';
 import { beginFile, placeFile } from './restore-file.ts';
 import { CHUNKS_LOST, type RestoreLosses } from './restore-losses.ts';
-import { encodePiece, ID_BYTES, type PlannedFile, type PlanSpot } from './restore-piece.ts';
+import { ID_BYTES, type PlannedFile, type PlanSpot } from './restore-piece.ts';
 import { asBuffer, attributesOf, type RestorePlan, type TargetDirectory } from './restore-plan.ts';
 import type { TreeLoader } from './tree-loader.ts';
 
 const ZEROS_BYTES = 64 * 1024;
 const ZEROS = Buffer.alloc(ZEROS_BYTES);
+/** Of a name that stands in its temporary one: a digest for each takes as long as all else that is planned of it. */
+const NAME_BYTES = 64;
 const NAME_DIGITS = 16;
+const [DOT, DASH] = [Buffer.from('.'), Buffer.from('-')];
 
 export type FileEntry = Extract<TreeEntry, { type: 'file' }>;
 
@@ -38,8 +41,12 @@ export interface FilePlanParts {
 export class FilePlanner {
   readonly #parts: FilePlanParts;
 
+  /** What a temporary name begins with. */
+  readonly #before: Buffer;
+
   constructor(parts: FilePlanParts) {
     this.#parts = parts;
+    this.#before = Buffer.from(`.seedship-${parts.restoreId}`);
   }
 
   /** @throws CorruptError when a chunk is in no pack of the point, or chunks and size do not agree */
@@ -96,19 +103,23 @@ export class FilePlanner {
     { spot, fresh }: { readonly spot: PlanSpot; readonly fresh: boolean },
   ): Promise<void> {
     const { plan } = this.#parts;
-    const holes = await this.#holes(entry);
+    const holes = isEmpty(entry.holes) ? [] : await this.#holes(entry);
     const layout = new DataLayout(entry.size, holes);
     const whole = 'bytes' in entry.chunks && entry.chunks.bytes.length === ID_BYTES && holes.length === 0;
     const counter = whole ? -1 : plan.newCounter();
     const begun = whole || fresh ? undefined : this.#begun(file);
     let pieces = 0;
-    try {
-      for await (const id of this.#ids(entry.chunks)) {
+    const take = (ids: Uint8Array): void => {
+      for (const id of idsIn(ids)) {
         const located = this.#locate(id);
         const extents = layout.take(located.length);
         if (begun !== undefined && holds(begun, extents, id)) continue;
         pieces += this.#addPieces(located, extents, { id, file: spot, counter });
       }
+    };
+    try {
+      if ('bytes' in entry.chunks) take(entry.chunks.bytes);
+      else for await (const part of this.#fieldParts(entry.chunks)) take(part);
       if (!layout.isComplete) throw new CorruptError('tree: less data than its file has room for');
     } finally {
       if (begun !== undefined) closeTarget(begun);
@@ -120,14 +131,24 @@ export class FilePlanner {
   #addPieces(
     { pack, frame, offset, length }: Located,
     extents: readonly Extent[],
-    of: { readonly id: Uint8Array; readonly file: PlanSpot; readonly counter: number },
+    { id, file, counter }: { readonly id: Uint8Array; readonly file: PlanSpot; readonly counter: number },
   ): number {
     const { plan } = this.#parts;
     let pieceStart = 0;
     for (const [fileOffset, pieceLength] of extents) {
-      const place = { pack, frame, chunkStart: offset, chunkLength: length, pieceStart, pieceLength, fileOffset };
-      plan.addPiece(encodePiece({ ...place, ...of }));
-      plan.counts.bytes += pieceLength;
+      // field by field: spreading takes as long as all else that is planned of a piece
+      plan.addPiece({
+        pack,
+        frame,
+        chunkStart: offset,
+        chunkLength: length,
+        pieceStart,
+        pieceLength,
+        fileOffset,
+        file,
+        counter,
+        id,
+      });
       pieceStart += pieceLength;
     }
     return extents.length;
@@ -175,8 +196,8 @@ export class FilePlanner {
     try {
       const holes = await this.#holes(entry);
       const layout = new DataLayout(entry.size, holes);
-      for await (const id of this.#ids(entry.chunks))
-        if (!holds(fd, layout.take(this.#locate(id).length), id)) return false;
+      for await (const part of this.#fieldParts(entry.chunks))
+        for (const id of idsIn(part)) if (!holds(fd, layout.take(this.#locate(id).length), id)) return false;
       return layout.isComplete && holes.every((hole) => isHollow(fd, hole));
     } catch (error) {
       if (error instanceof CorruptError) return false;
@@ -184,11 +205,6 @@ export class FilePlanner {
     } finally {
       closeTarget(fd);
     }
-  }
-
-  async *#ids(field: LongField): AsyncGenerator<Buffer> {
-    for await (const part of this.#fieldParts(field))
-      for (let at = 0; at < part.length; at += ID_BYTES) yield asBuffer(part.subarray(at, at + ID_BYTES));
   }
 
   async #holes({ holes, size }: FileEntry): Promise<Hole[]> {
@@ -210,11 +226,18 @@ export class FilePlanner {
     }
   }
 
+  /** Of a long name its digest: there must be room for what stands before it, and no name may look like one. */
   #temporary(path: Buffer): Buffer {
-    const folder = path.subarray(0, path.lastIndexOf('/') + 1);
-    const name = digestOf(path).slice(0, NAME_DIGITS);
-    return Buffer.concat([folder, Buffer.from(`.seedship-${this.#parts.restoreId}-${name}`)]);
+    const start = path.lastIndexOf('/') + 1;
+    const [folder, name] = [path.subarray(0, start), path.subarray(start)];
+    if (name.length <= NAME_BYTES) return Buffer.concat([folder, this.#before, DOT, name]);
+    return Buffer.concat([folder, this.#before, DASH, Buffer.from(digestOf(path).slice(0, NAME_DIGITS))]);
   }
+}
+
+function* idsIn(bytes: Uint8Array): Generator<Buffer> {
+  const all = asBuffer(bytes);
+  for (let at = 0; at < all.length; at += ID_BYTES) yield all.subarray(at, at + ID_BYTES);
 }
 
 function isEmpty(field: LongField): boolean {

@@ -19,8 +19,10 @@ import { RecordSort } from './record-sort.ts';
 import {
   appendValue,
   decodePlannedFile,
+  encodePiece,
   encodePlannedFile,
   PIECE_BYTES,
+  type Piece,
   type PlannedFile,
   type PlanSpot,
   readValue,
@@ -70,6 +72,7 @@ export class RestorePlan {
   readonly filesPath: string;
   readonly #directory: string;
   #pieces: RecordSort;
+  readonly #piece = Buffer.alloc(PIECE_BYTES);
   readonly #batchPieces: number;
   #batches = 0;
   /** Whether all is planned: totals are known. */
@@ -97,8 +100,9 @@ export class RestorePlan {
     this.#pieces = this.#newPieces();
   }
 
-  addPiece(piece: Uint8Array): void {
-    this.#pieces.add(piece);
+  addPiece(piece: Piece): void {
+    this.#pieces.add(encodePiece(piece, this.#piece));
+    this.counts.bytes += piece.pieceLength;
   }
 
   /** Something of the file that is planned was there already. */

@@ -7,6 +7,7 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { errnoOf } from '../domain/failure.ts';
+import { KIB } from '../domain/units.ts';
 import { CorruptError } from '../format/cursor.ts';
 import { sha256 } from '../format/digest.ts';
 import { FrameOpener, type PackSeal, packSeal } from '../format/frame.ts';
@@ -25,6 +26,8 @@ import {
 } from './restore-piece.ts';
 import type { FrameOrder, RunAnswer, RunOrder, ThreadSetting, WriterMessage } from './restore-pool.ts';
 import { YoungGarbage } from './young-garbage.ts';
+
+const WINDOW_BYTES = 64 * KIB;
 
 interface OpenPart {
   readonly position: number;
@@ -46,6 +49,8 @@ class Writer {
   #again = false;
   #file: { readonly position: number; readonly planned: PlannedFile } | undefined;
   #part: OpenPart | undefined;
+  /** Of the plan's files. */
+  #window = { start: 0, bytes: Buffer.alloc(0) };
 
   constructor({ root, files }: ThreadSetting) {
     this.#tree = new TargetTree(Buffer.from(root));
@@ -133,9 +138,21 @@ class Writer {
     if (this.#file?.position !== spot.position)
       this.#file = {
         position: spot.position,
-        planned: decodePlannedFile(this.#files.read(spot.position, spot.length)),
+        planned: decodePlannedFile(this.#planAt(spot)),
       };
     return this.#file.planned;
+  }
+
+  /** Files are mostly wanted in the order in which they were planned: a read takes along what follows. */
+  #planAt({ position, length }: PlanSpot): Buffer {
+    const { start, bytes } = this.#window;
+    const at = position - start;
+    if (at >= 0 && at + length <= bytes.length) return bytes.subarray(at, at + length);
+    if (length > WINDOW_BYTES) return this.#files.read(position, length);
+    const fresh = Buffer.allocUnsafe(WINDOW_BYTES); // views of the last one may still be held
+    this.#window = { start: position, bytes: fresh.subarray(0, this.#files.readInto(fresh, position)) };
+    if (this.#window.bytes.length < length) throw new Error('a plan ends too early');
+    return this.#window.bytes.subarray(0, length);
   }
 
   #closePart(): void {

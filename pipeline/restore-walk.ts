@@ -45,6 +45,7 @@ interface Visit {
 type OtherEntry = Exclude<TreeEntry, { type: 'file' | 'directory' }>;
 
 const EMPTY = Buffer.alloc(0);
+const SLASH = Buffer.from('/');
 
 export class RestoreWalk {
   readonly #parts: WalkParts;
@@ -73,7 +74,8 @@ export class RestoreWalk {
       if (!record) return false;
       const wanted = Buffer.from(name);
       let found: TreeEntry | undefined;
-      for await (const entry of this.#entries(record)) if (wanted.equals(entry.name)) found = entry;
+      for await (const entries of this.#leaves(record))
+        found = entries.find(({ name: one }) => wanted.equals(one)) ?? found;
       if (!found) return false;
       record = found.type === 'directory' ? found.tree : undefined;
     }
@@ -85,13 +87,14 @@ export class RestoreWalk {
     if (!wanted.only && wanted.included && !this.#ensure(directory)) return;
     const below: Visit[] = [];
     try {
-      for await (const entry of this.#entries(record)) {
-        const at = path.length === 0 ? asBuffer(entry.name) : Buffer.concat([path, Buffer.from('/'), entry.name]);
-        const visit = await this.#entry(entry, at, directory, wanted);
-        if (visit) below.push(visit);
-        const pause = onEntry();
-        if (pause) await pause;
-      }
+      for await (const entries of this.#leaves(record))
+        for (const entry of entries) {
+          const at = path.length === 0 ? asBuffer(entry.name) : Buffer.concat([path, SLASH, entry.name]);
+          const visit = await this.#entry(entry, at, directory, wanted);
+          if (visit) below.push(visit);
+          const pause = onEntry();
+          if (pause) await pause;
+        }
     } catch (error) {
       if (!isLost(error)) throw error;
       losses.add(path, 'the record of this directory is lost');
@@ -206,19 +209,19 @@ export class RestoreWalk {
     for (const { what, reason } of losses) this.#parts.losses.add(path, `${what}: ${reason}`);
   }
 
-  /** Of a directory, leaf by leaf. */
-  async *#entries(id: Uint8Array): AsyncGenerator<TreeEntry> {
+  /** The entries of a directory, leaf by leaf. */
+  async *#leaves(id: Uint8Array): AsyncGenerator<readonly TreeEntry[]> {
     const { loader } = this.#parts;
     const record = decodeTree(await loader.load(id));
     if (record.kind === 'list') throw new CorruptError('tree: a list where a directory should be');
     if (record.kind === 'leaf') {
-      yield* record.entries;
+      yield record.entries;
       return;
     }
     for (const leaf of record.leaves) {
       const part = decodeTree(await loader.load(leaf));
       if (part.kind !== 'leaf') throw new CorruptError('tree: a node of something else than leaves');
-      yield* part.entries;
+      yield part.entries;
     }
   }
 }

@@ -24,6 +24,7 @@ import {
 } from './system-calls.ts';
 
 const SET_IDS = 0o6000;
+const OWN_UID = process.geteuid?.();
 const ACL = /^system\.posix_acl_/;
 /** What may have been inherited from the directory above; labels of the system itself stay. */
 const INHERITED = /^(user\.|system\.posix_acl_)/;
@@ -120,7 +121,7 @@ function finish(handle: Handle, { mode, uid, gid, mtimeNs, attributes }: Attribu
 
 /** What this process makes is mostly its own already: looking takes a quarter of what a change of nothing takes. */
 function isOurs(fd: number, uid: number, gid: number): boolean {
-  if (uid !== process.geteuid?.()) return false;
+  if (uid !== OWN_UID) return false;
   const status = fstatSync(fd);
   return status.uid === uid && status.gid === gid;
 }
