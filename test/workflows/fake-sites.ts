@@ -392,6 +392,16 @@ export const take = (handle: WorkflowHandle, ...drives: readonly string[]) =>
   handle.executeUpdate(say.receive, { args: [{ drives, by: 'desk' }] });
 export const dock = (handle: WorkflowHandle, drive: string, host = 'dock1') =>
   handle.executeUpdate(say.attach, { args: [{ drive, region: JOB.region, host, by: 'desk' }] });
+/** Everything up to the dock, on one drive. */
+export async function travelled(handle: WorkflowHandle): Promise<void> {
+  const [first] = DRIVES;
+  await until(handle, atStage('Preparing'));
+  await prepare(handle, first);
+  await until(handle, atStage('Shipping'));
+  await send(handle);
+  await take(handle, first);
+}
+
 export const decide = (handle: WorkflowHandle, choice: Choice, attention?: string) =>
   handle.executeUpdate(say.resolve, { args: [{ choice, by: 'ann', ...(attention && { attention }) }] });
 

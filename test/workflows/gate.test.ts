@@ -23,6 +23,7 @@ import {
   send,
   startJob,
   take,
+  travelled,
   until,
 } from './fake-sites.ts';
 
@@ -246,11 +247,7 @@ describe('a drive at the dock', () => {
   test('that cannot be read is attached again at another dock, and goes on there', async () => {
     const { sites } = stage;
     const handle = await startJob(stage, 'again');
-    await until(handle, atStage('Preparing'));
-    await prepare(handle, FIRST);
-    await until(handle, atStage('Shipping'));
-    await send(handle);
-    await take(handle, FIRST);
+    await travelled(handle);
     sites.behaviour.ingestDrive = async () => {
       throw attention('DriveForeign', 'this is another drive');
     };

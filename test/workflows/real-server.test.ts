@@ -36,6 +36,7 @@ import {
   shippable,
   startJob,
   take,
+  travelled,
   until,
 } from './fake-sites.ts';
 
@@ -171,11 +172,7 @@ test('what is shipped and received while the child for it begins is told to it',
 
 test('a drive attached again is being read at once, and nobody is asked about it any more', async () => {
   const handle = await startJob(stage, 'again');
-  await until(handle, atStage('Preparing'));
-  await prepare(handle, FIRST);
-  await until(handle, atStage('Shipping'));
-  await send(handle);
-  await take(handle, FIRST);
+  await travelled(handle);
   stage.sites.behaviour.ingestDrive = async () => {
     throw attention('DriveForeign', 'this is another drive');
   };

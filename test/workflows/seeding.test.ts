@@ -21,6 +21,7 @@ import {
   send,
   startJob,
   take,
+  travelled,
   until,
 } from './fake-sites.ts';
 
@@ -36,15 +37,6 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(() => stage?.close(), 180_000);
 beforeEach(() => stage.sites.reset());
-
-/** Everything up to the dock, on one drive. */
-async function travelled(handle: Awaited<ReturnType<typeof startJob>>): Promise<void> {
-  await until(handle, atStage('Preparing'));
-  await prepare(handle, FIRST);
-  await until(handle, atStage('Shipping'));
-  await send(handle);
-  await take(handle, FIRST);
-}
 
 describe('a journey', () => {
   test('goes from staging to a restorable point, drive by drive', async () => {
