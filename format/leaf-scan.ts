@@ -17,7 +17,7 @@ import {
 /** Of the record: its kind and the count of its entries. */
 const HEAD_BYTES = 5;
 /** From the end of the name. */
-const AT = { mtimeNs: 10, ctimeNs: 18, device: 26, inode: 34, attributes: 46, end: 48 } as const;
+const AT = { mtimeNs: 10, ctimeNs: 18, device: 26, inode: 34, attributes: 46 } as const;
 const [INLINE, LISTS] = [0, 1];
 
 /** Stands before the first entry until `next`; every error is a CorruptError. */
@@ -25,7 +25,7 @@ export class LeafScan {
   readonly #record: Buffer;
   readonly #view: DataView;
   #left: number;
-  #start: number;
+  #start = HEAD_BYTES;
   #nameEnd = 0;
   /** Where what its type has begins. */
   #own = 0;
@@ -37,7 +37,6 @@ export class LeafScan {
     this.#view = new DataView(record.buffer, record.byteOffset, record.byteLength);
     if (record.length < HEAD_BYTES || !isLeaf(record)) throw new CorruptError('tree: no leaf');
     this.#left = this.#view.getUint32(1, true);
-    this.#start = HEAD_BYTES;
   }
 
   /** Goes to the next entry; false when there is none. */

@@ -12,7 +12,7 @@ import type { StoredObject } from '../format/stored-object.ts';
 import { ScratchFile } from '../store/scratch-file.ts';
 import { eachInFlight } from './in-flight.ts';
 import { placeOf } from './object-list.ts';
-import { SortedRun, sortRecords } from './sorted-run.ts';
+import { heldBytes, SortedRun, sortRecords } from './sorted-run.ts';
 import type { PackKeyring, PackReader } from './stored-pack.ts';
 
 const PAYLOAD_BYTES = INDEX_ENTRY_BYTES - INDEX_KEY_BYTES;
@@ -133,8 +133,7 @@ export class ChunkLookup {
     const file = ScratchFile.create(path);
     file.append(entries);
     file.close();
-    const held = this.#runs.reduce((sum, run) => sum + run.held, 0);
-    this.#runs.push(new SortedRun(path, PAYLOAD_BYTES, HELD_BYTES - held));
+    this.#runs.push(new SortedRun(path, PAYLOAD_BYTES, HELD_BYTES - heldBytes(this.#runs)));
   }
 }
 

@@ -11,7 +11,7 @@
  * is bounded by the table, not by the source. To do either, one thread holds all others for a moment.
  */
 import { ScratchFile, sameScratch } from '../store/scratch-file.ts';
-import { KEY_BYTES, mergeRuns, SortedRun, slices } from './sorted-run.ts';
+import { heldBytes, KEY_BYTES, mergeRuns, SortedRun, slices } from './sorted-run.ts';
 
 const SLOT_WORDS = 6;
 const HEADER_WORDS = 16;
@@ -54,10 +54,7 @@ export class ChunkTable {
     const slots = (this.#words.length - HEADER_WORDS) / SLOT_WORDS - OVERHANG_SLOTS;
     this.#bitsMax = Math.log2(slots);
     this.#known = [];
-    for (const path of known) {
-      const held = this.#known.reduce((sum, run) => sum + run.held, 0);
-      this.#known.push(new SortedRun(path, 0, heldMax - held));
-    }
+    for (const path of known) this.#known.push(new SortedRun(path, 0, heldMax - heldBytes(this.#known)));
     this.#directory = directory;
   }
 

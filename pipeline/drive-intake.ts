@@ -38,6 +38,7 @@ import { type OpenDrive, openDrive } from './drive-access.ts';
 import { lockDrive } from './drive-journals.ts';
 import { eachInFlight } from './in-flight.ts';
 import { listObjects, MissingRanges, placeOf, readObject as readLanded } from './object-list.ts';
+import { ObjectRooms } from './object-rooms.ts';
 import { actorOf, findReceipt, getIfThere, openPlace, writeReceipt } from './step-receipt.ts';
 import { lengthAt } from './store-mover.ts';
 import { Throttle } from './throttle.ts';
@@ -226,8 +227,7 @@ class DriveIntake {
   readonly #set: ReadonlyMap<Digest, { readonly at: number; readonly object: StoredObject }>;
   readonly #outcomes = new Map<number, CopiedObject>();
   #bytesDone = 0;
-  /** Memory of opened objects, one for each in flight. */
-  readonly #rooms: Buffer[] = [];
+  readonly #rooms = new ObjectRooms();
   readonly #garbage = new YoungGarbage();
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -269,14 +269,12 @@ class DriveIntake {
     if (listed?.kind !== object.kind || listed.length !== object.length) return 'foreign';
     if ((await lengthAt(landing, placeOf(object))) === object.length) return 'present';
     await this.#throttle.take(object.length);
-    const room = this.#rooms.pop() ?? Buffer.allocUnsafeSlow(DRIVE_FILE_BYTES_MAX);
-    try {
+    const landed = await this.#rooms.lend(async (room) => {
       const plain = await this.#inTurn(() => this.#open(object, room));
-      if (typeof plain === 'string') return plain;
-      if ((await landing.put(placeOf(object), plain, { digest: object.name })) === 'created') return 'taken';
-    } finally {
-      this.#rooms.push(room);
-    }
+      return typeof plain === 'string' ? plain : landing.put(placeOf(object), plain, { digest: object.name });
+    });
+    if (landed === 'created') return 'taken';
+    if (landed !== 'exists') return landed;
     return typeof (await readLanded(landing, object)) === 'string' ? 'occupied' : 'present';
   }
 

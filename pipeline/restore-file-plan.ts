@@ -40,7 +40,6 @@ export interface FilePlanParts {
 
 export class FilePlanner {
   readonly #parts: FilePlanParts;
-
   /** What a temporary name begins with. */
   readonly #before: Buffer;
 

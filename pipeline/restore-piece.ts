@@ -89,8 +89,8 @@ export interface Piece {
   readonly id: Uint8Array;
 }
 
-/** Encodes one piece of a plan into `PIECE_BYTES`, which may be the same for one after the other. */
-export function encodePiece(piece: Piece, bytes = Buffer.allocUnsafe(PIECE_BYTES)): Buffer {
+/** Encodes one piece of a plan into `bytes`, `PIECE_BYTES` of them. */
+export function encodePiece(piece: Piece, bytes: Buffer): Buffer {
   bytes.writeUInt32LE(piece.pack, 0);
   bytes.writeUInt32LE(piece.frame, 4);
   bytes.writeUInt32LE(piece.chunkStart, 8);

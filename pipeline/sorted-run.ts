@@ -111,6 +111,11 @@ function share(bytes: Buffer, at: number): number {
   return bytes.readUIntBE(at, 6) / 2 ** 48;
 }
 
+/** Bytes that runs hold in memory together. */
+export function heldBytes(runs: readonly SortedRun[]): number {
+  return runs.reduce((sum, { held }) => sum + held, 0);
+}
+
 /** As `compare` tells it; the first bytes mostly decide, and comparing two numbers is no call out of JavaScript. */
 function orderOf(key: Buffer, window: Buffer, at: number): number {
   return key.readUInt32BE(0) - window.readUInt32BE(at) || key.compare(window, at, at + KEY_BYTES);

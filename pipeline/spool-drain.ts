@@ -6,7 +6,6 @@
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StagedBackup } from '../domain/receipt.ts';
-import { DRIVE_FILE_BYTES_MAX } from '../format/drive-seal.ts';
 import type { CarriedKind, StoredObject } from '../format/stored-object.ts';
 import { preparePlace } from '../store/directory-store.ts';
 import { makeDirectoryDurable } from '../store/durable-file.ts';
@@ -15,6 +14,7 @@ import { digestOfName, PACKS, pointName, TREES } from '../store/places.ts';
 import type { ChildSecrets, DrainTask, Progress, TransferResult } from './child-tasks.ts';
 import { eachInFlight } from './in-flight.ts';
 import { placeOf } from './object-list.ts';
+import { ObjectRooms } from './object-rooms.ts';
 import { backupStatePath } from './own-state.ts';
 import { acknowledge, readPackEnds } from './spool-journal.ts';
 import { actorOf, findReceipt, openPlace, writeReceipt } from './step-receipt.ts';
@@ -49,7 +49,7 @@ export async function drainSpool(
   const throttle = new Throttle(task.bytesPerSecondMax, task.line);
   const journal = backupStatePath('spool-journal', task);
   await makeDirectoryDurable(path.dirname(journal));
-  const rooms: Buffer[] = []; // one for each in flight, and none is garbage
+  const rooms = new ObjectRooms();
   const begun = Date.now();
   let [objects, bytes, searched, found] = [0, 0, 0, begun];
   for (;;) {
@@ -59,16 +59,16 @@ export async function drainSpool(
     const waiting = isDue ? await listSpool(spool) : [];
     await eachInFlight(waiting, OBJECTS_IN_FLIGHT, async (object) => {
       await throttle.take(object.length);
-      const room = rooms.pop() ?? Buffer.allocUnsafeSlow(DRIVE_FILE_BYTES_MAX);
-      const content = await spool.getExact(placeOf(object), object.name, room);
-      await vault.put(placeOf(object), content, { digest: object.name });
-      acknowledge(
-        journal,
-        object,
-        readPackEnds((at, count) => content.subarray(at, at + count), content.length),
-      );
+      await rooms.lend(async (room) => {
+        const content = await spool.getExact(placeOf(object), object.name, room);
+        await vault.put(placeOf(object), content, { digest: object.name });
+        acknowledge(
+          journal,
+          object,
+          readPackEnds((at, count) => content.subarray(at, at + count), content.length),
+        );
+      });
       await spool.remove(placeOf(object));
-      rooms.push(room);
       objects += 1;
       bytes += object.length;
       report({ step: 'send', bytesDone: bytes, objectsDone: objects });

@@ -9,7 +9,6 @@
  */
 import { Failure } from '../domain/failure.ts';
 import { digestOf } from '../format/digest.ts';
-import { DRIVE_FILE_BYTES_MAX } from '../format/drive-seal.ts';
 import type { Trust } from '../format/signature.ts';
 import type { StoredObject } from '../format/stored-object.ts';
 import type { ObjectStore } from '../store/object-store.ts';
@@ -17,6 +16,7 @@ import { packSetName, parsePointName, repairName } from '../store/places.ts';
 import type { ChildSecrets, Progress, SendTask, TransferResult } from './child-tasks.ts';
 import { eachInFlight } from './in-flight.ts';
 import { type ListedObject, listObjects, MissingRanges, placeOf, readObject, selectRanges } from './object-list.ts';
+import { ObjectRooms } from './object-rooms.ts';
 import { SentLog } from './sent-log.ts';
 import { actorOf, findReceipt, getIfThere, openPlace, writeReceipt } from './step-receipt.ts';
 import { Throttle } from './throttle.ts';
@@ -98,8 +98,7 @@ type Fate = 'moved' | 'present' | 'missing' | 'damaged';
 export class StoreMover {
   readonly #ends: Ends;
   readonly #lost = new MissingRanges();
-  /** Memory of objects, one for each in flight; of what is small, little is touched. */
-  readonly #rooms: Buffer[] = [];
+  readonly #rooms = new ObjectRooms();
   #objects = 0;
   #bytes = 0;
   #present = 0;
@@ -147,12 +146,7 @@ export class StoreMover {
     if (log?.has(object.name)) return 'present';
     if ((await lengthAt(to, placeOf(object))) === object.length) return 'present';
     await throttle.take(object.length);
-    const room = this.#rooms.pop() ?? Buffer.allocUnsafeSlow(DRIVE_FILE_BYTES_MAX);
-    try {
-      return await this.#copy(object, room);
-    } finally {
-      this.#rooms.push(room);
-    }
+    return this.#rooms.lend((room) => this.#copy(object, room));
   }
 
   async #copy(object: StoredObject, room: Buffer): Promise<Fate> {
