@@ -4,8 +4,8 @@
  * task: a backup of nothing new needs none.
  *
  * A batch is files small enough to be worth one message together; a segment is 4 MiB of a big file,
- * which all threads work on at once. A file's segments are handed out in order, and pass the place of
- * the next cut from one to the next through shared memory (`turn`).
+ * which all threads work on at once. Whoever is free takes the next one of its file, and segments pass
+ * the place of the next cut from one to the next, both through shared memory (`turn`).
  */
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
@@ -46,8 +46,7 @@ export interface SegmentTask {
   readonly type: 'segment';
   readonly task: number;
   readonly file: FileOrder;
-  readonly segment: number;
-  /** Int32 whose turn, Int32 failed, Float64 where the next chunk starts. */
+  /** Int32 whose turn, Int32 failed, Float64 where the next chunk starts, Int32 how many were taken. */
   readonly turn: SharedArrayBuffer;
 }
 
@@ -57,6 +56,8 @@ export type CutTask = BatchTask | SegmentTask;
 export interface FileAnswer {
   /** Ids, 32 bytes each, in order. */
   readonly chunks: Uint8Array;
+  /** Which segment of a file it is. */
+  readonly segment?: number;
   /** As it was when read, where that is not as it was when walked. */
   readonly stamp?: Stamp;
   readonly holes?: readonly (readonly [number, number])[];
@@ -218,7 +219,7 @@ export const SEGMENT_BYTES = 4 * MIB;
 
 /** Shared memory in which the segments of one file take turns. */
 export function newTurn(): SharedArrayBuffer {
-  return new SharedArrayBuffer(16);
+  return new SharedArrayBuffer(24);
 }
 
 function threadUrl(): URL {

@@ -37,7 +37,7 @@ const READS_MAX = 3;
 const FRAME_TARGET = 1 * MIB;
 const WINDOW_BYTES = SEGMENT_BYTES + CHUNK_BYTES_MAX;
 const NONE = new Uint8Array(0);
-const [TURN, FAILED] = [0, 1];
+const [TURN, FAILED, TAKEN] = [0, 1, 4];
 
 class Cutter {
   readonly #table: ChunkTable;
@@ -68,24 +68,28 @@ class Cutter {
     }
   }
 
-  /** Waits for its turn; a segment whose forerunner failed is not read. */
-  async segment({ file, segment, turn }: SegmentTask): Promise<FileAnswer> {
-    const state = new Int32Array(turn, 0, 2);
+  /**
+   * Takes the next segment and waits for its turn, which is soon: whoever has the one before is cutting it, not
+   * packing another. A segment whose forerunner failed is not read.
+   */
+  async segment({ file, turn }: SegmentTask): Promise<FileAnswer> {
+    const state = new Int32Array(turn);
     const next = new Float64Array(turn, 8, 1);
+    const segment = Atomics.add(state, TAKEN, 1);
     for (let at = Atomics.load(state, TURN); at !== segment; at = Atomics.load(state, TURN))
       Atomics.wait(state, TURN, at);
     let source: OpenSource | undefined;
     let cuts: number[] = [];
     let changed = false;
     try {
-      if (Atomics.load(state, FAILED) === 1) return { chunks: NONE, changed: true };
+      if (Atomics.load(state, FAILED) === 1) return { chunks: NONE, segment, changed: true };
       source = new OpenSource(file.path, false);
       [cuts, next[0]] = this.#segmentCuts(source, file.stamp.size, segment, next[0] ?? 0);
       changed = !isSame(source.stamp(), file.stamp);
     } catch (error) {
       if (!(error instanceof SourceError)) throw error;
       Atomics.store(state, FAILED, 1);
-      return { chunks: NONE, failed: error.errno };
+      return { chunks: NONE, segment, failed: error.errno };
     } finally {
       Atomics.store(state, TURN, segment + 1);
       Atomics.notify(state, TURN);
@@ -93,7 +97,7 @@ class Cutter {
     }
     const ids: Buffer[] = [];
     await this.#packRuns(cuts, ids);
-    return { chunks: Buffer.concat(ids), ...(changed ? { changed } : {}) };
+    return { chunks: Buffer.concat(ids), segment, ...(changed ? { changed } : {}) };
   }
 
   /** Closes the frame that is being filled. */

@@ -22,17 +22,17 @@ export class SegmentedFile {
 
   /** Hands out the next segment; true when that was the last. Call it when the pool takes more. */
   feed(pool: CutPool, counts: { sentBytes: number; readBytes: number }): boolean {
-    const segment = this.#sent++;
-    counts.sentBytes += Math.min(SEGMENT_BYTES, this.#order.stamp.size - segment * SEGMENT_BYTES);
-    pool.segment({ file: this.#order, segment, turn: this.#turn }, ([answer], bytes) => {
+    counts.sentBytes += Math.min(SEGMENT_BYTES, this.#order.stamp.size - this.#sent * SEGMENT_BYTES);
+    this.#sent += 1;
+    pool.segment({ file: this.#order, turn: this.#turn }, ([answer], bytes) => {
       counts.readBytes += bytes;
-      this.#hear(segment, answer);
+      this.#hear(answer);
     });
     return this.#sent === this.#count;
   }
 
-  #hear(segment: number, answer: FileAnswer | undefined): void {
-    if (answer) this.#answers[segment] = answer;
+  #hear(answer: FileAnswer | undefined): void {
+    if (answer?.segment !== undefined) this.#answers[answer.segment] = answer;
     this.#heard += 1;
     if (this.#heard < this.#count) return;
     const whole = this.#answers.every(({ changed, failed }) => !changed && failed === undefined);
