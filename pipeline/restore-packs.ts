@@ -1,7 +1,8 @@
 /**
  * Fetches what the plan needs, pack by pack, and hands it to the threads. Neighbouring frames are
  * fetched in one read, small gaps along with them, so many bytes at once and no more; the next read is
- * under way while a thread works on the last.
+ * under way while a thread works on the last. A pack stays with its thread, and so do directories,
+ * until a thread has no pack left: it helps with the others'.
  *
  * A frame that does not verify is taken from the newest whole version of its pack that has its name.
  * When there is none, or the pack is missing, the files it is part of are lost, and named.
@@ -19,7 +20,7 @@ import { isLost } from './restore-walk.ts';
 import type { PackReader, StoredPack } from './stored-pack.ts';
 import type { Throttle } from './throttle.ts';
 
-/** In flight: the next one is opened while the last of another is written. */
+/** At once, of one thread too: the next one is opened while the last of another is written. */
 const PACKS_LEAST = 2;
 /** Reading so much for nothing costs less than another request. */
 const GAP_BYTES = 256 * KIB;
@@ -42,6 +43,9 @@ interface Hand {
   readonly share: BatchShare;
 }
 
+/** Has a thread work on a pack that another began, until none of it is left. */
+type Help = (thread: number) => Promise<void>;
+
 /** What is wanted of one pack, by frame. */
 interface Group {
   readonly pack: number;
@@ -50,6 +54,8 @@ interface Group {
 
 export class RestorePacks {
   readonly #parts: RestorePacksParts;
+  /** Of packs that are being read. */
+  readonly #helps = new Set<Help>();
   #bytesDone = 0;
   #packsDone = 0;
 
@@ -59,28 +65,37 @@ export class RestorePacks {
 
   /** Writes a batch. @throws Failure of the vault that passes by itself, or of the target that every file would meet */
   async run({ pieces, remaining, again }: Batch): Promise<void> {
+    const { size } = this.#parts.pool;
     const share = { remaining, again };
-    const inFlight = Math.max(PACKS_LEAST, this.#parts.pool.size);
-    await eachInFlight(groups(pieces.sorted()), inFlight, (group) => this.#group(group, share));
+    const packs = groups(pieces.sorted());
+    const hands = Array.from({ length: Math.max(PACKS_LEAST, size) }, (_, at) => ({ thread: at % size, share }));
+    let failed = false;
+    await eachInFlight(hands, hands.length, async (hand) => {
+      try {
+        for (let next = packs.next(); !next.done && !failed; next = packs.next()) await this.#group(next.value, hand);
+        for (const help of this.#helps) if (!failed) await help(hand.thread);
+      } catch (error) {
+        failed = true; // the others end with what they are at
+        throw error;
+      }
+    });
     pieces.close();
   }
 
-  async #group(group: Group, share: BatchShare): Promise<void> {
-    const { lookup, reader, pool } = this.#parts;
+  async #group(group: Group, to: Hand): Promise<void> {
+    const { lookup, reader } = this.#parts;
     const object = lookup.packs[group.pack];
-    const thread = pool.choose();
+    const opening = object ? reader.open(object).catch(onlyLost) : Promise.resolve(undefined);
     try {
-      const pack = object && (await reader.open(object).catch(onlyLost));
+      const broken = await this.#frames(opening, to, group.frames);
+      const pack = await opening;
       if (!pack) {
         for (const pieces of group.frames.values()) this.#lose(pieces, 'a pack is missing or damaged');
         return;
       }
-      const to = { thread, share };
-      const broken = await this.#frames(pack, to, group.frames);
       if (broken.size > 0) await this.#retry(pack, to, broken);
       pack.release();
     } finally {
-      pool.release(thread);
       this.#packsDone += 1;
       this.#report();
     }
@@ -89,23 +104,42 @@ export class RestorePacks {
   async #retry(pack: StoredPack, to: Hand, frames: ReadonlyMap<number, Buffer[]>): Promise<void> {
     const tried = pack.rescued;
     await pack.rescue().catch(onlyLost);
-    const broken = pack.rescued && !tried ? await this.#frames(pack, to, frames) : frames;
+    const broken = pack.rescued && !tried ? await this.#frames(Promise.resolve(pack), to, frames) : frames;
     for (const pieces of broken.values()) this.#lose(pieces, 'a pack is damaged');
   }
 
   /** @returns frames that did not verify */
   async #frames(
-    pack: StoredPack,
+    opening: Promise<StoredPack | undefined>,
     { thread, share }: Hand,
     wanted: ReadonlyMap<number, Buffer[]>,
   ): Promise<Map<number, Buffer[]>> {
+    const broken = new Map<number, Buffer[]>();
+    const begun = opening.then((pack) => pack && { pack, runs: runsOf(pack.opened.frames, wanted, broken).values() });
+    const underWay: Promise<void>[] = [];
+    const help: Help = (helper) => {
+      const work = begun.then((one) => one && this.#runs(one, { thread: helper, share }, { wanted, broken }));
+      underWay.push(work);
+      return work;
+    };
+    this.#helps.add(help);
+    try {
+      await help(thread);
+    } finally {
+      this.#helps.delete(help);
+    }
+    await Promise.all(underWay);
+    return broken;
+  }
+
+  /** Takes runs of a pack while there are any: the next is read while a thread works on the last. */
+  async #runs({ pack, runs }: Begun, { thread, share }: Hand, { wanted, broken }: Frames): Promise<void> {
     const { key, headerBytes, frames } = pack.opened;
-    const runs = runsOf(frames, wanted);
-    const broken = new Map([...wanted].filter(([number]) => frames[number] === undefined));
-    let ahead = runs[0] && this.#fetch(pack, runs[0]);
-    for (const [index, run] of runs.entries()) {
+    let run = runs.next().value;
+    let ahead = run && this.#fetch(pack, run);
+    while (run) {
       const bytes = await ahead;
-      const next = runs[index + 1];
+      const next = runs.next().value;
       ahead = next && this.#fetch(pack, next);
       const orders = run.frames
         .map((number) => this.#order(number, frames, wanted))
@@ -113,8 +147,8 @@ export class RestorePacks {
       const answer =
         bytes && (await this.#send(thread, { ...share, key, headerBytes, bytes, start: run.start, frames: orders }));
       for (const number of answer ? answer.broken : run.frames) broken.set(number, wanted.get(number) ?? []);
+      run = next;
     }
-    return broken;
   }
 
   /** `undefined` when the pack has no such bytes any more. Rejections wait for whoever takes the bytes. */
@@ -174,18 +208,36 @@ export class RestorePacks {
   }
 }
 
+/** What is left of a pack. */
+interface Begun {
+  readonly pack: StoredPack;
+  readonly runs: Iterator<Run, undefined>;
+}
+
+interface Frames {
+  readonly wanted: ReadonlyMap<number, Buffer[]>;
+  readonly broken: Map<number, Buffer[]>;
+}
+
 interface Run {
   readonly start: number;
   readonly end: number;
   readonly frames: readonly number[];
 }
 
-/** Wanted frames, neighbours joined. */
-function runsOf(rows: readonly FrameRow[], wanted: ReadonlyMap<number, unknown>): Run[] {
+/** Wanted frames, neighbours joined; those that the pack does not have are broken. */
+function runsOf(
+  rows: readonly FrameRow[],
+  wanted: ReadonlyMap<number, Buffer[]>,
+  broken: Map<number, Buffer[]>,
+): Run[] {
   const runs: { start: number; end: number; frames: number[] }[] = [];
   for (const number of [...wanted.keys()].sort((a, b) => a - b)) {
     const row = rows[number];
-    if (!row) continue;
+    if (!row) {
+      broken.set(number, wanted.get(number) ?? []);
+      continue;
+    }
     const end = row.offset + row.sealedBytes;
     const last = runs.at(-1);
     if (last && row.offset - last.end <= GAP_BYTES && end - last.start <= RUN_BYTES) {

@@ -65,18 +65,13 @@ export type WriterMessage =
   | { readonly type: 'answer'; readonly order: number; readonly answer: RunAnswer; readonly room: ArrayBuffer }
   | { readonly type: 'failed'; readonly failure: FailureMessage };
 
-interface Thread {
-  readonly worker: Worker;
-  busy: number;
-}
-
 interface Waiting {
   readonly resolve: (answer: RunAnswer) => void;
   readonly reject: (error: unknown) => void;
 }
 
 export class RestorePool {
-  readonly #threads: Thread[] = [];
+  readonly #threads: Worker[] = [];
   readonly #waiting = new Map<number, Waiting>();
   /** Memory of runs that are through: new memory would have to be cleared, page by page. */
   readonly #rooms: ArrayBuffer[] = [];
@@ -91,20 +86,6 @@ export class RestorePool {
     return this.#threads.length;
   }
 
-  /** The thread with the least to do; a pack stays with its thread, and so do directories. */
-  choose(): number {
-    let least = 0;
-    for (const [at, { busy }] of this.#threads.entries()) if (busy < (this.#threads[least]?.busy ?? 0)) least = at;
-    const thread = this.#threads[least];
-    if (thread) thread.busy += 1;
-    return least;
-  }
-
-  release(thread: number): void {
-    const chosen = this.#threads[thread];
-    if (chosen) chosen.busy -= 1;
-  }
-
   /** Memory for a run's bytes, all of it the caller's until it is sent. */
   room(length: number): Buffer<ArrayBuffer> {
     const free = length <= RUN_BYTES ? this.#rooms.pop() : undefined;
@@ -117,14 +98,14 @@ export class RestorePool {
     const order = this.#orders++;
     return new Promise((resolve, reject) => {
       this.#waiting.set(order, { resolve, reject });
-      this.#threads[thread]?.worker.postMessage({ ...run, order }, [run.bytes.buffer]);
+      this.#threads[thread]?.postMessage({ ...run, order }, [run.bytes.buffer]);
     });
   }
 
   /** Threads end by themselves: one that is ended while it still loads a native module takes the process with it. */
   async close(): Promise<void> {
-    const ends = this.#threads.map(({ worker }) => new Promise((resolve) => worker.once('exit', resolve)));
-    for (const { worker } of this.#threads) worker.postMessage('end');
+    const ends = this.#threads.map((worker) => new Promise((resolve) => worker.once('exit', resolve)));
+    for (const worker of this.#threads) worker.postMessage('end');
     await Promise.all(ends);
   }
 
@@ -136,7 +117,7 @@ export class RestorePool {
     });
     worker.on('message', (message: WriterMessage) => this.#hear(message));
     worker.on('error', (error) => this.#fail(error));
-    this.#threads.push({ worker, busy: 0 });
+    this.#threads.push(worker);
   }
 
   #hear(message: WriterMessage): void {
