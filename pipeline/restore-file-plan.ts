@@ -14,8 +14,8 @@ import { DataLayout, type Extent } from './data-layout.ts';
 import { type ConflictRule, judge } from './restore-conflict.ts';
 import { beginFile, placeFile } from './restore-file.ts';
 import { CHUNKS_LOST, type RestoreLosses } from './restore-losses.ts';
-import { ID_BYTES, type PlannedFile, type PlanSpot } from './restore-piece.ts';
-import { asBuffer, attributesOf, type RestorePlan, type TargetDirectory } from './restore-plan.ts';
+import { asBuffer, ID_BYTES, type PlannedFile, type PlanSpot } from './restore-piece.ts';
+import { attributesOf, type RestorePlan, type TargetDirectory } from './restore-plan.ts';
 import type { TreeLoader } from './tree-loader.ts';
 
 const ZEROS_BYTES = 64 * 1024;

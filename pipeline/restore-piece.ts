@@ -15,7 +15,6 @@ import type { Attributes } from '../store/target-attributes.ts';
 export const PIECE_BYTES = 80;
 export const ID_BYTES = 32;
 const FIXED_BYTES = 29;
-const EMPTY = Buffer.alloc(0);
 
 /** A file that is made under a name of its own, and named when it is whole. */
 export interface PlannedFile {
@@ -36,38 +35,45 @@ export interface PlannedFile {
  */
 export function encodePlannedFile({ path, temporary, size, replace, attributes }: PlannedFile): Buffer {
   const { mode, uid, gid, mtimeNs, attributes: extended } = attributes;
-  const fields = [path, temporary, ...extended.flatMap(({ name, value }) => [name, value])];
-  const bytes = Buffer.allocUnsafe(fields.reduce((sum, { length }) => sum + 4 + length, FIXED_BYTES));
+  let length = FIXED_BYTES + 8 + path.length + temporary.length;
+  for (const { name, value } of extended) length += 8 + name.length + value.length;
+  const bytes = Buffer.allocUnsafe(length);
   bytes.writeDoubleLE(size, 0);
   bytes.writeBigInt64LE(mtimeNs, 8);
   bytes.writeUInt32LE(mode, 16);
   bytes.writeUInt32LE(uid, 20);
   bytes.writeUInt32LE(gid, 24);
   bytes[28] = replace ? 1 : 0;
-  let at = FIXED_BYTES;
-  for (const field of fields) {
-    bytes.writeUInt32LE(field.length, at);
-    bytes.set(field, at + 4);
-    at += 4 + field.length;
-  }
+  let at = putField(bytes, putField(bytes, FIXED_BYTES, path), temporary);
+  for (const { name, value } of extended) at = putField(bytes, putField(bytes, at, name), value);
   return bytes;
+}
+
+/** @returns where the next one begins */
+function putField(bytes: Buffer, at: number, field: Buffer): number {
+  bytes.writeUInt32LE(field.length, at);
+  bytes.set(field, at + 4);
+  return at + 4 + field.length;
 }
 
 /** What `encodePlannedFile` made; its parts are views of `bytes`. */
 export function decodePlannedFile(bytes: Buffer): PlannedFile {
-  const fields: Buffer[] = [];
-  for (let at = FIXED_BYTES; at < bytes.length; ) {
-    const end = at + 4 + bytes.readUInt32LE(at);
-    fields.push(bytes.subarray(at + 4, end));
-    at = end;
-  }
-  const [path = EMPTY, temporary = EMPTY, ...extended] = fields;
+  const path = fieldAt(bytes, FIXED_BYTES);
+  const temporary = fieldAt(bytes, FIXED_BYTES + 4 + path.length);
   const attributes: { name: Buffer; value: Buffer }[] = [];
-  for (let at = 0; at < extended.length; at += 2)
-    attributes.push({ name: extended[at] ?? EMPTY, value: extended[at + 1] ?? EMPTY });
+  for (let at = FIXED_BYTES + 8 + path.length + temporary.length; at < bytes.length; ) {
+    const name = fieldAt(bytes, at);
+    const value = fieldAt(bytes, at + 4 + name.length);
+    attributes.push({ name, value });
+    at += 8 + name.length + value.length;
+  }
   const [size, mtimeNs, mode] = [bytes.readDoubleLE(0), bytes.readBigInt64LE(8), bytes.readUInt32LE(16)];
   const [uid, gid, replace] = [bytes.readUInt32LE(20), bytes.readUInt32LE(24), bytes[28] === 1];
   return { path, temporary, size, replace, attributes: { mode, uid, gid, mtimeNs, attributes } };
+}
+
+function fieldAt(bytes: Buffer, at: number): Buffer {
+  return bytes.subarray(at + 4, at + 4 + bytes.readUInt32LE(at));
 }
 
 /** Where a planned file stands in the plan. */
@@ -121,6 +127,13 @@ export function decodePiece(bytes: Buffer, at = 0): Piece {
   };
 }
 
+/** All pieces in `bytes`, one behind the other; their ids are views of it. */
+export function decodePieces(bytes: Buffer): Piece[] {
+  const pieces: Piece[] = [];
+  for (let at = 0; at < bytes.length; at += PIECE_BYTES) pieces.push(decodePiece(bytes, at));
+  return pieces;
+}
+
 /** Appends anything to a scratch file, so that it can be had again by its spot: for what is not many. */
 export function appendValue(file: ScratchFile, value: object): PlanSpot {
   const bytes = serialize(value);
@@ -130,4 +143,9 @@ export function appendValue(file: ScratchFile, value: object): PlanSpot {
 /** What `appendValue` wrote. */
 export function readValue<T>(file: ScratchFile, { position, length }: PlanSpot): T {
   return deserialize(file.read(position, length));
+}
+
+/** The same bytes, as what system calls take. */
+export function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

@@ -18,6 +18,7 @@ import type { Attributes } from '../store/target-attributes.ts';
 import { RecordSort } from './record-sort.ts';
 import {
   appendValue,
+  asBuffer,
   decodePlannedFile,
   encodePiece,
   encodePlannedFile,
@@ -259,9 +260,4 @@ export function attributesOf({ mode, uid, gid, mtimeNs, attributes }: TreeEntry)
     mtimeNs,
     attributes: attributes.map(({ name, value }) => ({ name: asBuffer(name), value: asBuffer(value) })),
   };
-}
-
-/** The same bytes, as what system calls take. */
-export function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

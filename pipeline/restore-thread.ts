@@ -17,9 +17,9 @@ import { closeTarget, TargetTree } from '../store/target-tree.ts';
 import { failureMessage } from './child-failure.ts';
 import { beginFile, endsRestore, joinFile, placeFile } from './restore-file.ts';
 import {
-  decodePiece,
+  asBuffer,
+  decodePieces,
   decodePlannedFile,
-  PIECE_BYTES,
   type Piece,
   type PlannedFile,
   type PlanSpot,
@@ -61,7 +61,7 @@ class Writer {
     [this.#remaining, this.#again] = [new Int32Array(remaining), again];
     const answer: RunAnswer = { bytes: 0, files: 0, broken: [], losses: [] };
     const seal = packSeal(key, headerBytes);
-    const sealed = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const sealed = asBuffer(bytes);
     for (const frame of frames) this.#frame(frame, seal, sealed.subarray(frame.offset - start), answer);
     this.#closePart();
     return answer;
@@ -69,20 +69,17 @@ class Writer {
 
   #frame(frame: FrameOrder, seal: PackSeal, sealed: Buffer, answer: RunAnswer): void {
     const verified = new Set<number>();
-    const pieces = Buffer.from(frame.pieces.buffer, frame.pieces.byteOffset, frame.pieces.byteLength);
+    const pieces = decodePieces(asBuffer(frame.pieces));
     let plain: Uint8Array;
     try {
       plain = this.#opener.open(sealed.subarray(0, frame.sealedBytes), seal, frame.number, frame);
-      for (let at = 0; at < pieces.length; at += PIECE_BYTES) verify(plain, decodePiece(pieces, at), verified);
+      for (const piece of pieces) verify(plain, piece, verified);
     } catch (error) {
       if (!(error instanceof CorruptError)) throw error;
       answer.broken.push(frame.number);
       return;
     }
-    for (let at = 0; at < pieces.length; at += PIECE_BYTES) {
-      const piece = decodePiece(pieces, at);
-      this.#piece(piece, dataOf(plain, piece), answer);
-    }
+    for (const piece of pieces) this.#piece(piece, dataOf(plain, piece), answer);
   }
 
   #piece(piece: Piece, data: Uint8Array, answer: RunAnswer): void {

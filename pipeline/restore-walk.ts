@@ -18,7 +18,8 @@ import { judge } from './restore-conflict.ts';
 import { endsRestore } from './restore-file.ts';
 import type { FilePlanner } from './restore-file-plan.ts';
 import { CHUNKS_LOST, type RestoreLosses } from './restore-losses.ts';
-import { asBuffer, attributesOf, type RestorePlan, TargetDirectory } from './restore-plan.ts';
+import { asBuffer } from './restore-piece.ts';
+import { attributesOf, type RestorePlan, TargetDirectory } from './restore-plan.ts';
 import type { Selection, Wanted } from './restore-selection.ts';
 import type { TreeLoader } from './tree-loader.ts';
 

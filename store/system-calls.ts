@@ -61,7 +61,7 @@ const syncfs: Call<[number]> = libc.func('int syncfs(int)');
 const fadvise: Call<[number, number, number, number]> = libc.func('int posix_fadvise64(int, int64_t, int64_t, int)');
 const prctl: Call<[number, number, number, number, number]> = libc.func('int prctl(int, long, long, long, long)');
 const openat: Call<[number, Bytes, number, number]> = libc.func('int openat64(int, const void *, int, uint32_t)');
-const statx: Call<[number, Bytes, number, number, Bytes]> = libc.func(
+const statx: Call<[number, Bytes, number, number, Bytes | Uint32Array]> = libc.func(
   'int statx(int, const void *, int, uint32_t, void *)',
 );
 const mkdirat: Call<[number, Bytes, number]> = libc.func('int mkdirat(int, const void *, uint32_t)');
@@ -113,6 +113,7 @@ const names = Buffer.alloc(XATTR_BYTES_MAX);
 const value = Buffer.alloc(XATTR_BYTES_MAX);
 const link = Buffer.alloc(LINK_BYTES_MAX);
 const times = new BigInt64Array(4);
+const status = new Uint32Array(64);
 const EMPTY = Buffer.alloc(1);
 const nameRoom = Buffer.alloc(NAME_MAX + 1);
 
@@ -152,6 +153,12 @@ export function statusBelow(dir: number, name: string, into: Bytes): void {
   if (name.length > NAME_MAX) throw new SystemCallError('statx', os.constants.errno.ENAMETOOLONG);
   nameRoom[nameRoom.write(name, 'latin1')] = 0;
   checked('statx', statx(dir, nameRoom, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, into));
+}
+
+/** Whether what was opened belongs to this user and this group. */
+export function isOwnedBy(fd: number, uid: number, gid: number): boolean {
+  checked('statx', statx(fd, EMPTY, AT_EMPTY_PATH, STATX_BASIC_STATS, status));
+  return status[5] === uid && status[6] === gid;
 }
 
 /** The first offset at or after `offset` that holds data; `undefined` when only a hole follows. */

@@ -6,11 +6,12 @@
  * Everything is done to what was opened, through `/proc/self/fd`, so that a name changed meanwhile
  * leads nowhere; only a link's own attributes and time cannot be reached so.
  */
-import { chmodSync, fchmodSync, fstatSync } from 'node:fs';
+import { chmodSync, fchmodSync } from 'node:fs';
 import { errnoOf } from '../domain/failure.ts';
 import {
   changeOwner,
   type ExtendedAttribute,
+  isOwnedBy,
   mayHaveAttributes,
   readAttributes,
   readAttributesThrough,
@@ -56,74 +57,136 @@ export interface Spot {
  *   is lost loses set-user-id and set-group-id too, or it would lend the rights of whoever restores
  */
 export function finishFile(fd: number, attributes: Attributes): Loss[] {
-  return finish(asOpened(fd), attributes);
+  return finish(new Opened(fd), attributes);
 }
 
 /** A fifo, a socket or a device, opened without the right to read it. */
 export function finishNode(fd: number, attributes: Attributes): Loss[] {
-  return finish(asNode(fd), attributes);
+  return finish(new OpenedNode(fd), attributes);
 }
 
 /** A symbolic link: opened as `fd`, and found at `spot`. */
 export function finishLink(fd: number, spot: Spot, attributes: Attributes): Loss[] {
-  return finish(asLink(fd, spot), attributes);
+  return finish(new OpenedLink(fd, spot), attributes);
 }
 
 /** How attributes are set on one kind of thing. */
 interface Handle {
   readonly fd: number;
-  readonly path: Buffer;
-  readonly read: (path: Buffer) => readonly ExtendedAttribute[];
-  readonly write: (path: Buffer, attribute: ExtendedAttribute) => void;
-  readonly remove: (path: Buffer, name: Buffer) => void;
+  read(): readonly ExtendedAttribute[];
+  write(attribute: ExtendedAttribute): void;
+  remove(name: Buffer): void;
   /** Absent for links, which have no mode. */
-  readonly setMode?: (mode: number) => void;
-  readonly setTime: (mtimeNs: bigint) => void;
+  setMode?(mode: number): void;
+  setTime(mtimeNs: bigint): void;
 }
 
-const OPENED = { read: readAttributesThrough, write: writeAttributeThrough, remove: removeAttributeThrough };
-const ITSELF = { read: readAttributes, write: writeAttribute, remove: removeAttribute };
+/** A file or a directory. Few have attributes, so a path to reach them by is made when it is wanted. */
+class Opened implements Handle {
+  readonly fd: number;
 
-function asOpened(fd: number): Handle {
-  const setMode = (mode: number) => fchmodSync(fd, mode);
-  const read = (path: Buffer) => (mayHaveAttributes(fd) ? readAttributesThrough(path) : []);
-  return { fd, path: Buffer.from(`/proc/self/fd/${fd}`), ...OPENED, read, setMode, setTime: (ns) => setTime(fd, ns) };
+  constructor(fd: number) {
+    this.fd = fd;
+  }
+
+  get path(): Buffer {
+    return Buffer.from(`/proc/self/fd/${this.fd}`);
+  }
+
+  read(): readonly ExtendedAttribute[] {
+    return mayHaveAttributes(this.fd) ? readAttributesThrough(this.path) : [];
+  }
+
+  write(attribute: ExtendedAttribute): void {
+    writeAttributeThrough(this.path, attribute);
+  }
+
+  remove(name: Buffer): void {
+    removeAttributeThrough(this.path, name);
+  }
+
+  setMode(mode: number): void {
+    fchmodSync(this.fd, mode);
+  }
+
+  setTime(mtimeNs: bigint): void {
+    setTime(this.fd, mtimeNs);
+  }
 }
 
-function asNode(fd: number): Handle {
-  const path = Buffer.from(`/proc/self/fd/${fd}`);
-  const setMode = (mode: number) => chmodSync(path, mode);
-  return { fd, path, ...OPENED, setMode, setTime: (ns) => setTimeThrough(path, ns) };
+class OpenedNode extends Opened {
+  override read(): readonly ExtendedAttribute[] {
+    return readAttributesThrough(this.path);
+  }
+
+  override setMode(mode: number): void {
+    chmodSync(this.path, mode);
+  }
+
+  override setTime(mtimeNs: bigint): void {
+    setTimeThrough(this.path, mtimeNs);
+  }
 }
 
-function asLink(fd: number, spot: Spot): Handle {
-  return { fd, path: procPath(spot), ...ITSELF, setTime: (ns) => setTimeAt(spot.dir, spot.name, ns) };
+class OpenedLink implements Handle {
+  readonly fd: number;
+  readonly #spot: Spot;
+  readonly #path: Buffer;
+
+  constructor(fd: number, spot: Spot) {
+    [this.fd, this.#spot, this.#path] = [fd, spot, procPath(spot)];
+  }
+
+  read(): readonly ExtendedAttribute[] {
+    return readAttributes(this.#path);
+  }
+
+  write(attribute: ExtendedAttribute): void {
+    writeAttribute(this.#path, attribute);
+  }
+
+  remove(name: Buffer): void {
+    removeAttribute(this.#path, name);
+  }
+
+  setTime(mtimeNs: bigint): void {
+    setTimeAt(this.#spot.dir, this.#spot.name, mtimeNs);
+  }
 }
 
 /** A change of owner clears file capabilities, so it comes first; ACLs last, since a mode changes their mask. */
 function finish(handle: Handle, { mode, uid, gid, mtimeNs, attributes }: Attributes): Loss[] {
   const losses: Loss[] = [];
   const owned = isOurs(handle.fd, uid, gid) || tried(losses, 'owner', () => changeOwner(handle.fd, uid, gid));
-  const wanted = new Set(attributes.map(({ name }) => name.toString('latin1')));
-  for (const { name } of handle.read(handle.path)) {
-    const text = name.toString('latin1');
-    if (!wanted.has(text) && INHERITED.test(text)) tried(losses, text, () => handle.remove(handle.path, name));
-  }
-  const isAcl = ({ name }: ExtendedAttribute): boolean => ACL.test(name.toString('latin1'));
-  const write = (attribute: ExtendedAttribute) =>
-    tried(losses, attribute.name.toString(), () => handle.write(handle.path, attribute));
-  for (const attribute of attributes) if (!isAcl(attribute)) write(attribute);
+  dropInherited(handle, attributes, losses);
+  for (const attribute of attributes) if (!isAcl(attribute)) write(handle, attribute, losses);
   handle.setMode?.(owned ? mode : mode & ~SET_IDS);
-  for (const attribute of attributes) if (isAcl(attribute)) write(attribute);
+  for (const attribute of attributes) if (isAcl(attribute)) write(handle, attribute, losses);
   handle.setTime(mtimeNs);
   return losses;
 }
 
+function dropInherited(handle: Handle, attributes: readonly ExtendedAttribute[], losses: Loss[]): void {
+  const there = handle.read();
+  if (there.length === 0) return;
+  const wanted = new Set(attributes.map(({ name }) => name.toString('latin1')));
+  for (const { name } of there) {
+    const text = name.toString('latin1');
+    if (!wanted.has(text) && INHERITED.test(text)) tried(losses, text, () => handle.remove(name));
+  }
+}
+
+function write(handle: Handle, attribute: ExtendedAttribute, losses: Loss[]): void {
+  tried(losses, attribute.name.toString(), () => handle.write(attribute));
+}
+
+function isAcl({ name }: ExtendedAttribute): boolean {
+  return ACL.test(name.toString('latin1'));
+}
+
 /** What this process makes is mostly its own already: looking takes a quarter of what a change of nothing takes. */
 function isOurs(fd: number, uid: number, gid: number): boolean {
-  if (uid !== OWN_UID) return false;
-  const status = fstatSync(fd);
-  return status.uid === uid && status.gid === gid;
+  return uid === OWN_UID && isOwnedBy(fd, uid, gid);
 }
 
 function tried(losses: Loss[], what: string, work: () => void): boolean {

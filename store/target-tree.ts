@@ -50,6 +50,8 @@ export class TargetTree {
   readonly #root: number;
   /** Directories opened last, by path; the oldest is closed first. */
   readonly #open = new Map<string, number>();
+  /** The one asked for last: what is made next mostly lies there too. */
+  #near: { readonly path: Buffer; readonly fd: number } | undefined;
   #fresh = 0;
 
   /** @param root an existing directory @throws an errno error */
@@ -209,22 +211,25 @@ export class TargetTree {
 
   /** Where a name is made: the directory above it, opened, and its last part. */
   #spot(path: Buffer): Spot {
-    checkPath(path);
     const slash = path.lastIndexOf(SLASH);
-    return { dir: this.#directory(path.subarray(0, Math.max(slash, 0))), name: path.subarray(slash + 1) };
+    const name = path.subarray(slash + 1);
+    const near = this.#near;
+    if (near && near.path.length === slash && near.path.compare(path, 0, slash) === 0) {
+      checkPath(name); // the rest was checked when it was opened
+      return { dir: near.fd, name };
+    }
+    checkPath(path);
+    return { dir: this.#directory(path.subarray(0, Math.max(slash, 0))), name };
   }
 
   #directory(path: Buffer): number {
     if (path.length === 0) return this.#root;
     const key = path.toString('latin1');
     const known = this.#open.get(key);
-    if (known !== undefined) {
-      this.#open.delete(key); // used last: closed last
-      this.#open.set(key, known);
-      return known;
-    }
-    const fd = this.#walk(path, O_PATH | O_DIRECTORY);
+    const fd = known ?? this.#walk(path, O_PATH | O_DIRECTORY);
+    this.#open.delete(key); // used last: closed last
     this.#open.set(key, fd);
+    this.#near = { path: Buffer.from(path), fd };
     const [oldest] = this.#open;
     if (this.#open.size > DIRECTORIES_OPEN_MAX && oldest) {
       this.#open.delete(oldest[0]);
@@ -259,6 +264,7 @@ export class TargetTree {
 
   /** Closes what is open at a path and below it. */
   #forget(key: string): void {
+    this.#near = undefined;
     for (const [open, fd] of this.#open) {
       if (key !== '' && open !== key && !open.startsWith(`${key}/`)) continue;
       this.#open.delete(open);

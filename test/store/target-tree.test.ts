@@ -201,6 +201,8 @@ describe('what is there already', () => {
     closeTarget(fd);
     expect(() => tree.replace(beside, name('folder'))).toThrow(ERRNO('EISDIR'));
     tree.remove(beside);
+    tree.makeFifo(name('folder/before'));
+    tree.remove(name('folder/before'));
     tree.remove(name('folder'));
     expect(tree.status(name('folder'))).toBeUndefined();
     expect(tree.makeDirectory(name('folder'))).toBe('created');
@@ -264,6 +266,18 @@ describe('an attack', () => {
       expect(work).toThrow('tree: a name that leaves its directory');
     expect(readlinkSync(path.join(to, 'way-out'))).toBe(outside);
   });
+
+  test.each(['', '.', '..', '/a', 'a/', '../a', 'a/..', 'a\0b'])(
+    'the name %j is refused where others were made',
+    (text) => {
+      tree.makeDirectory(Buffer.from('near'));
+      const first = Buffer.from('near/first');
+      tree.makeFifo(first);
+      expect(() => tree.makeFifo(Buffer.from(`near/${text}`))).toThrow('tree: a name that leaves its directory');
+      tree.remove(first);
+      expect(tree.list(Buffer.from('near'))).toEqual([]);
+    },
+  );
 });
 
 (root ? describe : describe.skip)('without root’s rights', () => {
